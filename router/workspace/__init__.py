@@ -1,0 +1,1 @@
+"""The workspace: a folder of TOML and JSON files, the router's only configuration."""

@@ -1,0 +1,158 @@
+"""What a workspace's files hold, as typed structs. The field comments are the reference's text."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+Text = Annotated[str, Meta(min_length=1)]
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every file's struct: immutable, and a key it does not know is an error."""
+
+
+class Server(Model):
+    """`[server]`: where SDKs send. Flags of `router serve` override it."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8080
+    public_url: str = ""
+    """How SDKs reach the edge from outside, e.g. https://events.example.com; for their settings."""
+    trusted_proxies: list[str] = []
+    """Addresses or networks whose X-Forwarded-For is believed."""
+
+
+class Control(Model):
+    """`[control]`: metrics, health, API and console."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8081
+    token: str = ""
+    """Bearer token of the API; required where `host` is not loopback."""
+
+
+class Limits(Model):
+    """`[limits]`: what the edge refuses. Sizes in bytes, times in seconds."""
+
+    event_bytes: Count = 32 * KIB
+    body_bytes: Count = 500 * KIB
+    """Largest body, as sent and after inflating."""
+    batch_events: Count = 2500
+    depth: Annotated[int, Meta(ge=8, le=1000)] = 100
+    """Deepest nesting of objects and lists in an event."""
+    message_id_chars: Count = 100
+    header_bytes: Count = 16 * KIB
+    header_seconds: Seconds = 10.0
+    body_seconds: Seconds = 30.0
+    idle_seconds: Seconds = 75.0
+    connections: Count = 10_000
+    inflight_bytes: Count = 64 * MIB
+    """Bytes accepted and not yet durable; above it the edge answers 503."""
+    rejected_bytes: Count = 64 * MIB
+    """Size of the rejected-events store; the oldest file goes first."""
+
+
+class Log(Model):
+    """`[log]`: the event log on disk."""
+
+    bytes: Count = 20 * GIB
+    segment_bytes: Annotated[int, Meta(ge=MIB)] = 64 * MIB
+    hours: Seconds = 168.0
+    """Delivered events are kept this long for replay, if `bytes` allows."""
+    on_full: Literal["refuse", "sacrifice"] = "refuse"
+    """At `bytes` with events undelivered: answer 503, or give up `sacrifice`'s oldest events."""
+    sacrifice: list[str] = []
+
+
+class Dedup(Model):
+    """`[dedup]`: how long a messageId is remembered, per source."""
+
+    hours: Annotated[int, Meta(ge=0, le=720)] = 24
+    """0 switches deduplication off."""
+
+
+class Delivery(Model):
+    """`[delivery]`: defaults for every destination."""
+
+    retry_hours: Seconds = 4.0
+    retry_first_seconds: Seconds = 1.0
+    retry_max_seconds: Seconds = 600.0
+    grace_seconds: Annotated[float, Meta(ge=0)] = 15.0
+    """How long a stopping router waits for requests in flight."""
+    dead_letter_bytes: Count = GIB
+    """Size of one destination's dead letters; the oldest file goes first, counted."""
+
+
+class Logging(Model):
+    """`[logging]`: the process's own log on standard error."""
+
+    format: Literal["logfmt", "json"] = "logfmt"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Model):
+    """`router.toml`."""
+
+    server: Server = Server()
+    control: Control = Control()
+    limits: Limits = Limits()
+    log: Log = Log()
+    dedup: Dedup = Dedup()
+    delivery: Delivery = Delivery()
+    logging: Logging = Logging()
+
+
+class Source(Model):
+    """`sources/<id>.toml`."""
+
+    name: Text
+    write_key: Text
+    enabled: bool = True
+    strict: bool = False
+    """Answer 400, not 200, where an event is refused."""
+    kind: Literal["auto", "browser", "mobile", "server"] = "auto"
+    """Client-side sources get `context.ip` from the connection; `auto` tells by the library."""
+
+
+class Batch(Model):
+    """`[batch]` of a destination: overrides its catalogue file."""
+
+    events: Count | None = None
+    bytes: Count | None = None
+    seconds: Annotated[float, Meta(ge=0)] | None = None
+
+
+class Destination(Model):
+    """`destinations/<id>.toml`."""
+
+    destination: Text
+    """The catalogue's slug."""
+    name: str = ""
+    sources: list[str] = ["*"]
+    """Source ids, or "*" for all."""
+    enabled: bool = True
+    filter: str = ""
+    """An expression; events for which it is not true are not sent."""
+    start: Literal["earliest", "now"] = "now"
+    """Where a destination that is new to this data folder begins to read."""
+    concurrency: Count | None = None
+    batch: Batch = Batch()
+    settings: dict[str, Any] = {}
+
+
+class Workspace(Model):
+    """All files of a workspace, read and validated as a whole."""
+
+    settings: Settings
+    sources: dict[str, Source]
+    destinations: dict[str, Destination]
+    digest: str
+    """Of every file's content: tells one version of the workspace from another."""
