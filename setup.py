@@ -28,9 +28,14 @@ DIRECTIVES = {
 
 sources = [p for p in sorted(Path("router/_fast").glob("*.pyx")) if not ONLY or p.stem in ONLY]
 extensions = [
-    Extension(f"router._fast.{p.stem}", [str(p)], extra_compile_args=FLAGS, depends=[
-        str(d) for d in Path("router/_fast").glob("*.[hp]*") if d.suffix in {".h", ".pxd"}
-    ])
+    Extension(
+        f"router._fast.{p.stem}",
+        [str(p)],
+        extra_compile_args=FLAGS,
+        depends=[
+            str(d) for d in Path("router/_fast").glob("*.[hp]*") if d.suffix in {".h", ".pxd"}
+        ],
+    )
     for p in sources
 ]
 

@@ -14,7 +14,9 @@ with `{"messageId":"...","receivedAt":"..."`, so that both are found without dec
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
 KIND_OF = {name: number for number, name in enumerate(KINDS)}
@@ -22,9 +24,42 @@ KIND_OF = {name: number for number, name in enumerate(KINDS)}
 FLAG_INTEGRATIONS = 1
 """The event's `integrations` object is not empty: routing has to look into it."""
 
+MESSAGE_ID_PREFIX = b'{"messageId":"'
 VERSION = 1
 HEAD = struct.Struct("<BBHI")
 ENTRY = struct.Struct("<IBBH")
+
+
+class Event:
+    """One stored event: its bytes, and its decoded form once somebody asks for it.
+
+    Every destination that is caught up shares the same object, so nobody may change `data`.
+    """
+
+    __slots__ = ("_data", "flags", "kind", "offset", "raw", "source", "time_ms")
+
+    def __init__(
+        self, offset: int, source: str, kind: int, flags: int, raw: bytes, time_ms: int = 0
+    ) -> None:
+        self.offset, self.source, self.kind, self.flags = offset, source, kind, flags
+        self.raw, self.time_ms = raw, time_ms
+        self._data: dict[str, Any] | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The event as a dict, decoded once."""
+        if self._data is None:
+            self._data = orjson.loads(self.raw)
+        return self._data
+
+    @property
+    def message_id(self) -> str:
+        """Read from the front of the bytes, where the edge put it."""
+        if self.raw.startswith(MESSAGE_ID_PREFIX):
+            end = self.raw.index(b'"', len(MESSAGE_ID_PREFIX))
+            if b"\\" not in self.raw[len(MESSAGE_ID_PREFIX) : end]:
+                return self.raw[len(MESSAGE_ID_PREFIX) : end].decode()
+        return str(self.data["messageId"])
 
 
 class Block(NamedTuple):

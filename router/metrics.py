@@ -1,0 +1,92 @@
+"""Every metric the router has, declared once: name, labels and what it tells.
+
+Hot paths bind their label values once (`ACCEPTED.labels(source)`) and add whole batches.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+_FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 14400)
+
+
+def _counter(name: str, help_: str, *labels: str) -> Counter:
+    return Counter(f"router_{name}", help_, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, help_: str, *labels: str) -> Gauge:
+    return Gauge(f"router_{name}", help_, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, help_: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(f"router_{name}", help_, labels, buckets=buckets, registry=REGISTRY)
+
+
+REQUESTS = _counter("requests", "HTTP requests at the edge, by status code.", "status")
+RETRIED_REQUESTS = _counter("sdk_retries", "Requests that carried X-Retry-Count above 0.")
+CONNECTIONS = _gauge("connections", "Open connections at the edge.")
+REFUSED_CONNECTIONS = _counter(
+    "connections_refused", "Connections closed at the cap or a time-out.", "reason"
+)
+RECEIVED_BYTES = _counter("received_bytes", "Bytes of request bodies, as sent.")
+ACCEPTED = _counter("events_accepted", "Events answered 200 and durable.", "source")
+DUPLICATES = _counter(
+    "events_duplicate", "Events dropped because their messageId was seen.", "source"
+)
+REJECTED = _counter("events_rejected", "Events or bodies refused, by reason.", "source", "reason")
+
+LOG_END = _gauge("log_end_offset", "Offset the next event will get.")
+LOG_BYTES = _gauge("log_bytes", "Bytes of the event log on disk.")
+LOG_APPENDED_BYTES = _counter("log_appended_bytes", "Bytes appended to the event log.")
+SYNC_SECONDS = _histogram("log_sync_seconds", "Time of one write and fdatasync.", _FAST)
+SYNC_EVENTS = _counter("log_synced_events", "Events made durable.")
+LOG_FULL = _gauge("log_full", "1 while appends are refused for want of room.")
+
+LAG_EVENTS = _gauge(
+    "destination_lag_events", "Events in the log a destination has not settled.", "destination"
+)
+OLDEST_SECONDS = _gauge(
+    "destination_oldest_undelivered_seconds",
+    "Age of the oldest event not yet settled or retried.",
+    "destination",
+)
+QUEUED_ROWS = _gauge(
+    "destination_queued_rows", "Rows mapped and waiting in a batch or in flight.", "destination"
+)
+RETRYING = _gauge("destination_retrying_events", "Events in the retry store.", "destination")
+DELIVERED = _counter("destination_delivered", "Events delivered.", "destination")
+FILTERED = _counter(
+    "destination_filtered",
+    "Events not meant for the destination, by reason.",
+    "destination",
+    "reason",
+)
+RETRIED = _counter(
+    "destination_retried", "Events given to the retry store, by reason.", "destination", "reason"
+)
+DEAD = _counter("destination_dead", "Events dead-lettered, by reason.", "destination", "reason")
+SENT_REQUESTS = _counter(
+    "destination_requests", "Requests sent, by outcome.", "destination", "outcome"
+)
+REQUEST_SECONDS = _histogram(
+    "destination_request_seconds", "Time of one request to a vendor.", _SLOW, "destination"
+)
+LATENCY = _histogram(
+    "destination_latency_seconds", "From receipt at the edge to delivery.", _SLOW, "destination"
+)
+PAUSED = _gauge(
+    "destination_paused",
+    "1 while a destination is paused by its breaker or a refusal of credentials.",
+    "destination",
+)
+
+RELOADS = _counter("workspace_reloads", "Workspace reloads, by result.", "result")
+INFO = _gauge("build_info", "Always 1; the labels tell the version.", "version")
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)
