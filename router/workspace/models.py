@@ -19,7 +19,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Base of every file's struct: immutable, and a key it does not know is an error."""
 
 
-class Server(Model):
+class Server(Model, frozen=True):
     """`[server]`: where SDKs send. Flags of `router serve` override it."""
 
     host: Text = "127.0.0.1"
@@ -30,7 +30,7 @@ class Server(Model):
     """Addresses or networks whose X-Forwarded-For is believed."""
 
 
-class Control(Model):
+class Control(Model, frozen=True):
     """`[control]`: metrics, health, API and console."""
 
     host: Text = "127.0.0.1"
@@ -39,7 +39,7 @@ class Control(Model):
     """Bearer token of the API; required where `host` is not loopback."""
 
 
-class Limits(Model):
+class Limits(Model, frozen=True):
     """`[limits]`: what the edge refuses. Sizes in bytes, times in seconds."""
 
     event_bytes: Count = 32 * KIB
@@ -60,7 +60,7 @@ class Limits(Model):
     """Size of the rejected-events store; the oldest file goes first."""
 
 
-class Log(Model):
+class Log(Model, frozen=True):
     """`[log]`: the event log on disk."""
 
     bytes: Count = 20 * GIB
@@ -72,14 +72,14 @@ class Log(Model):
     sacrifice: list[str] = []
 
 
-class Dedup(Model):
+class Dedup(Model, frozen=True):
     """`[dedup]`: how long a messageId is remembered, per source."""
 
     hours: Annotated[int, Meta(ge=0, le=720)] = 24
     """0 switches deduplication off."""
 
 
-class Delivery(Model):
+class Delivery(Model, frozen=True):
     """`[delivery]`: defaults for every destination."""
 
     retry_hours: Seconds = 4.0
@@ -91,14 +91,14 @@ class Delivery(Model):
     """Size of one destination's dead letters; the oldest file goes first, counted."""
 
 
-class Logging(Model):
+class Logging(Model, frozen=True):
     """`[logging]`: the process's own log on standard error."""
 
     format: Literal["logfmt", "json"] = "logfmt"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(Model):
+class Settings(Model, frozen=True):
     """`router.toml`."""
 
     server: Server = Server()
@@ -110,7 +110,7 @@ class Settings(Model):
     logging: Logging = Logging()
 
 
-class Source(Model):
+class Source(Model, frozen=True):
     """`sources/<id>.toml`."""
 
     name: Text
@@ -122,7 +122,7 @@ class Source(Model):
     """Client-side sources get `context.ip` from the connection; `auto` tells by the library."""
 
 
-class Batch(Model):
+class Batch(Model, frozen=True):
     """`[batch]` of a destination: overrides its catalogue file."""
 
     events: Count | None = None
@@ -130,13 +130,13 @@ class Batch(Model):
     seconds: Annotated[float, Meta(ge=0)] | None = None
 
 
-class Destination(Model):
+class Destination(Model, frozen=True):
     """`destinations/<id>.toml`."""
 
     destination: Text
     """The catalogue's slug."""
     name: str = ""
-    sources: list[str] = ["*"]
+    sources: list[str] = msgspec.field(default_factory=lambda: ["*"])
     """Source ids, or "*" for all."""
     enabled: bool = True
     filter: str = ""
@@ -148,7 +148,7 @@ class Destination(Model):
     settings: dict[str, Any] = {}
 
 
-class Workspace(Model):
+class Workspace(Model, frozen=True):
     """All files of a workspace, read and validated as a whole."""
 
     settings: Settings
