@@ -5,7 +5,12 @@ Hot paths bind their label values once (`ACCEPTED.labels(source)`) and add whole
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
 
@@ -23,6 +28,41 @@ def _gauge(name: str, help_: str, *labels: str) -> Gauge:
 
 def _histogram(name: str, help_: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
     return Histogram(f"router_{name}", help_, labels, buckets=buckets, registry=REGISTRY)
+
+
+class _Buckets:
+    """Counts of one label value."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe_many(self, value: float, count: int) -> None:
+        self.counts[bisect_left(self._bounds, value)] += count
+        self.sum += value * count
+
+
+class BulkHistogram(Collector):
+    """A histogram that takes the same value many times in one call, which the library's cannot."""
+
+    def __init__(self, name: str, help_: str, bounds: tuple[float, ...], label: str) -> None:
+        self._name, self._help, self._bounds, self._label = f"router_{name}", help_, bounds, label
+        self._children: dict[str, _Buckets] = {}
+        REGISTRY.register(self)
+
+    def labels(self, value: str) -> _Buckets:
+        return self._children.setdefault(value, _Buckets(self._bounds))
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(self._name, self._help, labels=[self._label])
+        for value, child in list(self._children.items()):
+            running, buckets = 0, []
+            for bound, count in zip((*self._bounds, "+Inf"), child.counts, strict=True):
+                running += count
+                buckets.append((str(bound), float(running)))
+            family.add_metric([value], buckets, child.sum)
+        yield family
 
 
 REQUESTS = _counter("requests", "HTTP requests at the edge, by status code.", "status")
@@ -74,7 +114,7 @@ SENT_REQUESTS = _counter(
 REQUEST_SECONDS = _histogram(
     "destination_request_seconds", "Time of one request to a vendor.", _SLOW, "destination"
 )
-LATENCY = _histogram(
+LATENCY = BulkHistogram(
     "destination_latency_seconds", "From receipt at the edge to delivery.", _SLOW, "destination"
 )
 PAUSED = _gauge(
