@@ -62,6 +62,14 @@ class Event:
         return str(self.data["messageId"])
 
 
+def restore_event(raw: bytes, offset: int, source: str, time_ms: int) -> Event:
+    """An event from its stored bytes alone, where the block it stood in is gone."""
+    event = Event(offset, source, 0, 0, raw, time_ms)
+    event.kind = KIND_OF.get(event.data.get("type", ""), 0)
+    event.flags = FLAG_INTEGRATIONS if event.data.get("integrations") else 0
+    return event
+
+
 class Block(NamedTuple):
     """The events of one block. The three lists are as long as the block has events."""
 

@@ -108,6 +108,11 @@ RETRIED = _counter(
     "destination_retried", "Events given to the retry store, by reason.", "destination", "reason"
 )
 DEAD = _counter("destination_dead", "Events dead-lettered, by reason.", "destination", "reason")
+SACRIFICED = _counter(
+    "destination_sacrificed",
+    "Events that left the log undelivered, by the operator's choice.",
+    "destination",
+)
 SENT_REQUESTS = _counter(
     "destination_requests", "Requests sent, by outcome.", "destination", "outcome"
 )

@@ -27,6 +27,10 @@ _MAP_BYTES = 64 * 1024**3
 """Address space, not disk: LMDB's file grows with what it holds."""
 
 
+ALL_PARTS = 255
+"""As `Retry.part`: every row of the event, however many it maps to by then."""
+
+
 class Retry(msgspec.Struct, array_like=True):
     """One row of one event that failed for now. Times in milliseconds since 1970."""
 
@@ -37,7 +41,7 @@ class Retry(msgspec.Struct, array_like=True):
     raw: bytes
     time_ms: int
     part: int
-    """Which of the event's rows."""
+    """Which of the event's rows, or `ALL_PARTS`."""
     attempts: int
     first_ms: int
     reason: str

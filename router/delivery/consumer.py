@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import msgspec
+
 from router.delivery.batch import Batch, Batcher, Pending
 from router.delivery.gate import Gate
 from router.delivery.settle import Settler
@@ -19,10 +21,11 @@ from router.delivery.tracker import Tracker
 from router.delivery.transport import Transport, Unreachable
 from router.destinations import Compiled, NotApplicable
 from router.destinations.outcome import Outcome, Reply, Verdict
+from router.destinations.request import Row
 from router.event import Event
 from router.log.feed import Feed
-from router.metrics import FILTERED, REQUEST_SECONDS, SENT_REQUESTS
-from router.store import Store
+from router.metrics import FILTERED, REQUEST_SECONDS, SACRIFICED, SENT_REQUESTS
+from router.store import ALL_PARTS, Retry, Store
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +80,11 @@ class Consumer:
     def lag(self) -> int:
         """Events in the log that are not settled."""
         return self._feed.log.end - self.tracker.cursor
+
+    def look_for_retries(self) -> None:
+        """Retries came from elsewhere (a replay): look at once."""
+        self._next_due_ms = 0
+        self._wake.set()
 
     def start(self) -> None:
         self._unlisten = self._feed.listen(self._wake.set)
@@ -145,6 +153,12 @@ class Consumer:
             events = self._feed.read(position, _READ_BYTES)
             if not events:
                 break
+            if (lost := events[0].offset - position) > 0:
+                SACRIFICED.labels(self.id).inc(lost)
+                _log.error(
+                    "events left the log before they were delivered",
+                    extra={"destination": self.id, "lost": lost},
+                )
             now = time.monotonic()
             for event in events:
                 self._map(event, now)
@@ -178,7 +192,7 @@ class Consumer:
     def _refuse(self, event: Event, reason: str) -> None:
         """The event cannot be sent as it is: its dead letter is what settles it."""
         self.tracker.take(event.offset, 1)
-        self.settler.refuse(event, reason)
+        self.settler.refuse(_unmapped(event), reason)
 
     def _take_due(self) -> None:
         """Put retries whose time has come into batches."""
@@ -187,22 +201,31 @@ class Consumer:
             return
         if self._batcher.rows >= _QUEUE_ROWS or (not self.gate.open and self._batcher.rows):
             return
-        now = time.monotonic()
         for key, retry in self._store.due(self.id, now_ms, _DUE_LIMIT, self._retrying):
-            event = retry.event()
-            try:
-                rows = self.compiled.rows(event) if not self.compiled.wants(event) else []
-            except Exception:
-                rows = []
-            if retry.part >= len(rows):
-                self._store.remove_retry(self.id, key)
-                self._filtered["no_action"].inc()
-                continue
+            self._map_again(key, retry)
+        self._next_due_ms = self._store.next_due(self.id, self._retrying) or now_ms + 50
+
+    def _map_again(self, key: bytes, retry: Retry) -> None:
+        event = retry.event()
+        try:
+            rows = [] if self.compiled.wants(event) else self.compiled.rows(event)
+        except Exception as error:
+            self._retrying.add(key)
+            self.settler.refuse(_unmapped(event, retry, key), str(error))
+            return
+        if retry.part == ALL_PARTS and rows:
+            self._store.remove_retry(self.id, key)
+            for part in range(len(rows)):
+                again = msgspec.structs.replace(retry, part=part)
+                self._store.add_retry(self.id, retry.first_ms, again)
+        elif retry.part >= len(rows):
+            self._store.remove_retry(self.id, key)
+            self._filtered["no_action"].inc()
+        else:
             self._retrying.add(key)
             pending = Pending(rows[retry.part], retry.part, retry.attempts, retry.first_ms, key)
-            self._batcher.add(pending, now)
+            self._batcher.add(pending, time.monotonic())
             self.settler.outstanding += 1
-        self._next_due_ms = self._store.next_due(self.id, self._retrying) or now_ms + 50
 
     def _dispatch(self, linger: bool) -> float:
         """Start every request that may start; returns how long nothing else can."""
@@ -246,8 +269,7 @@ class Consumer:
         again = await self.settler.settle(pending, reply)
         for item in pending:
             self._retrying.discard(item.retry_key)
-        if self._store.retry_count(self.id):
-            self._next_due_ms = 0
+        self._next_due_ms = 0
         for rows in again:
             for item in rows:
                 if item.retry_key:
@@ -272,3 +294,11 @@ class Consumer:
             reply = Reply([Verdict(Outcome.retry, reason)] * len(rows))
         SENT_REQUESTS.labels(self.id, reply.verdicts[0].outcome.value).inc()
         return reply
+
+
+def _unmapped(event: Event, retry: Retry | None = None, key: bytes = b"") -> Pending:
+    """An event without rows, as something that can be dead-lettered."""
+    row = Row(event, 0, "", b"")
+    if retry is None:
+        return Pending(row, ALL_PARTS)
+    return Pending(row, retry.part, retry.attempts, retry.first_ms, key)

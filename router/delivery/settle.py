@@ -14,8 +14,6 @@ from router.delivery.dead_letters import DeadLetter, DeadLetters
 from router.delivery.gate import Gate, retry_delay
 from router.delivery.tracker import Tracker
 from router.destinations.outcome import Outcome, Reply, Verdict
-from router.destinations.request import Row
-from router.event import Event
 from router.metrics import DEAD, DELIVERED, LATENCY, RETRIED
 from router.store import Retry, Store
 from router.workspace.models import Delivery
@@ -157,10 +155,10 @@ class Settler:
         RETRIED.labels(self.destination, _label(reason)).inc()
         return True
 
-    def refuse(self, event: Event, reason: str) -> None:
+    def refuse(self, pending: Pending, reason: str) -> None:
         """Dead-letter an event that could not be mapped, soon and off the loop."""
         self.outstanding += 1
-        self._refused.append((Pending(Row(event, 0, "", b""), 0), reason))
+        self._refused.append((pending, reason))
         if self._refusing is None:
             self._refusing = asyncio.get_running_loop().create_task(self._bury_refused())
 

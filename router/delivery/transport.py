@@ -39,7 +39,7 @@ class Transport:
             auto_decompress=True,
         )
 
-    async def send(self, request: Request, timeout: float) -> Answer:
+    async def send(self, request: Request, seconds: float) -> Answer:
         """One request; redirects are answers like any other. Raises `Unreachable`."""
         try:
             async with self._session.request(
@@ -48,11 +48,11 @@ class Transport:
                 headers=request.headers,
                 data=request.body,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS),
             ) as response:
                 return Answer(response.status, response.headers, await _read(response))
         except TimeoutError:
-            raise Unreachable(f"no answer within {timeout:g} s") from None
+            raise Unreachable(f"no answer within {seconds:g} s") from None
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"cannot connect: {_plain(error.os_error)}") from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:

@@ -1,0 +1,47 @@
+# `make run` and `make test` are all a fresh machine needs: Python 3.11+ and gcc for the first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FAST := $(wildcard router/_fast/*.pyx router/_fast/*.pxd router/_fast/*.h)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test check bench fuzz clean
+
+run: $(VENV)/.run
+	$(BIN)/router serve
+
+test: check tests/e2e/node_modules/.done $(VENV)/.browser
+	$(BIN)/python -m pytest tests
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check router tests bench setup.py
+	$(BIN)/ruff check router tests bench setup.py
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build *.egg-info router/_fast/*.so router/_fast/*.c tests/e2e/node_modules
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml setup.py $(FAST)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml setup.py $(FAST)
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+tests/e2e/node_modules/.done: tests/e2e/package-lock.json
+	cd tests/e2e && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# Chromium is what the browser SDK is tested in; Debian's package where there is none.
+$(VENV)/.browser: $(VENV)/bin/python
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >/dev/null
+	@touch $@
