@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import msgspec
@@ -21,6 +22,7 @@ import msgspec
 from router.event import Event
 
 _log = logging.getLogger(__name__)
+_Staged = dict[tuple[Any, bytes], bytes | None]
 _OFFSET = struct.Struct(">Q")
 _DUE = struct.Struct(">QQ")
 _MAP_BYTES = 64 * 1024**3
@@ -67,8 +69,8 @@ class Store:
         self._cursors = self._read_cursors()
         self._counts = self._count_retries()
         self._sequence = time.time_ns()
-        self._staged: dict[tuple[object, bytes], bytes | None] = {}
-        self._committing: dict[tuple[object, bytes], bytes | None] = {}
+        self._staged: _Staged = {}
+        self._committing: _Staged = {}
         self._flushing: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -150,7 +152,7 @@ class Store:
             slot in staged and staged[slot] is None for staged in (self._staged, self._committing)
         )
 
-    def _stage(self, database: object, key: bytes, value: bytes | None) -> None:
+    def _stage(self, database: Any, key: bytes, value: bytes | None) -> None:
         self._staged[database, key] = value
         if self._flushing is None and not self._closed:
             try:
@@ -164,7 +166,7 @@ class Store:
             await self.flush()
         self._flushing = None
 
-    def _take_staged(self) -> dict[tuple[object, bytes], bytes | None]:
+    def _take_staged(self) -> _Staged:
         staged, self._staged = self._staged, {}
         return staged
 
@@ -182,7 +184,7 @@ class Store:
         finally:
             self._committing = {}
 
-    def _commit(self, staged: dict[tuple[object, bytes], bytes | None]) -> None:
+    def _commit(self, staged: _Staged) -> None:
         with self._env.begin(write=True) as transaction:
             for (database, key), value in staged.items():
                 if value is None:

@@ -70,7 +70,7 @@ class Sink:
         found: list[dict[str, Any]] = []
         for body in list(self.bodies):
             value = json.loads(body)
-            found += value["batch"] if "batch" in value else [value]
+            found += value.get("batch", [value])
         return found
 
     def wait_for(self, count: int, seconds: float = 20) -> list[dict[str, Any]]:
