@@ -1,0 +1,193 @@
+"""One destination: what each kind of answer does to events, cursor and dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from router.destinations.outcome import Outcome, Reply, Verdict
+from router.destinations.request import BatchRule
+from tests.delivery.conftest import Bench, all_, ok
+
+
+async def test_events_are_delivered_in_batches_and_the_cursor_follows(tmp_path: Path) -> None:
+    async with Bench(tmp_path, ok) as bench:
+        for start in range(0, 95, 5):
+            bench.log.put(*(f"e{i}" for i in range(start, start + 5)))
+        await bench.settled()
+        assert sorted(bench.destination.delivered) == sorted(f"e{i}" for i in range(95))
+        assert max(map(len, bench.destination.calls)) == 10
+    assert bench.consumer.tracker.cursor == 95
+
+
+async def test_what_is_not_wanted_is_settled_and_what_cannot_be_mapped_is_dead(
+    tmp_path: Path,
+) -> None:
+    async with Bench(tmp_path, ok) as bench:
+        bench.log.put("a", "unwanted", "unmappable", "b")
+        await bench.settled()
+        assert sorted(bench.destination.delivered) == ["a", "b"]
+        [(name, reason)] = bench.dead()
+        assert name == "unmappable"
+        assert "total is required" in reason
+
+
+async def test_a_failure_for_now_is_tried_again_and_holds_up_nobody(tmp_path: Path) -> None:
+    tries: Counter[str] = Counter()
+
+    def answer(names: list[str]) -> Reply:
+        tries.update(names)
+        return Reply([
+            Verdict(Outcome.retry, "503") if name == "bad" and tries["bad"] < 4
+            else Verdict(Outcome.delivered)
+            for name in names
+        ])  # fmt: skip
+
+    async with Bench(tmp_path, answer) as bench:
+        bench.log.put("a", "bad", "b")
+        await bench.until(lambda: bench.consumer.lag == 0)
+        await bench.settled()
+        assert sorted(bench.destination.delivered) == ["a", "b", "bad"]
+        assert tries["bad"] == 4
+        assert not bench.dead()
+
+
+async def test_a_retry_that_is_too_old_is_dead_with_its_reason(tmp_path: Path) -> None:
+    def answer(names: list[str]) -> Reply:
+        return all_(Outcome.retry, names, "503: busy")
+
+    async with Bench(tmp_path, answer, retry_hours=0.05 / 3600) as bench:
+        bench.log.put("a")
+        await bench.settled()
+        assert bench.dead() == [("a", "503: busy")]
+        [letter] = bench.letters.list("fake")
+        assert letter.attempts >= 2
+
+
+async def test_a_refused_batch_is_halved_until_the_culprit_stands_alone(tmp_path: Path) -> None:
+    def answer(names: list[str]) -> Reply:
+        if "bad" in names:
+            return all_(Outcome.dropped, names, "400: no such thing")
+        return ok(names)
+
+    async with Bench(tmp_path, answer, rule=BatchRule(16, 1 << 20, 0), concurrency=1) as bench:
+        bench.log.put(*(["a"] * 9 + ["bad"] + ["b"] * 6))
+        await bench.settled()
+        assert len(bench.destination.delivered) == 15
+        assert bench.dead() == [("bad", "400: no such thing")]
+
+
+async def test_rows_are_judged_one_by_one(tmp_path: Path) -> None:
+    def answer(names: list[str]) -> Reply:
+        return Reply([
+            Verdict(Outcome.dropped, "too old") if name == "old" else Verdict(Outcome.delivered)
+            for name in names
+        ])  # fmt: skip
+
+    async with Bench(tmp_path, answer) as bench:
+        bench.log.put("a", "old", "b")
+        await bench.settled()
+        assert bench.destination.calls == [["a", "old", "b"]]
+        assert bench.dead() == [("old", "too old")]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.throttled, Outcome.pause])
+async def test_a_held_back_destination_keeps_its_rows(tmp_path: Path, outcome: Outcome) -> None:
+    answers = iter([outcome])
+
+    def answer(names: list[str]) -> Reply:
+        now = next(answers, Outcome.delivered)
+        return all_(now, names, "slow down", 0.05)
+
+    async with Bench(tmp_path, answer, concurrency=1) as bench:
+        bench.log.put("a", "b")
+        await bench.until(lambda: bool(bench.destination.calls))
+        await asyncio.sleep(0.02)
+        assert bench.consumer.gate.reason == "slow down"
+        assert bench.store.retry_count("fake") == 0
+        if outcome is Outcome.pause:
+            assert bench.consumer.lag == 2
+            return
+        await bench.settled()
+        assert bench.destination.delivered == ["a", "b"]
+        assert bench.consumer.gate.open
+
+
+async def test_a_dead_vendor_is_probed_one_request_at_a_time(tmp_path: Path) -> None:
+    def answer(names: list[str]) -> Reply:
+        return all_(Outcome.retry, names, "cannot connect")
+
+    async with Bench(tmp_path, answer, rule=BatchRule(1, 1 << 20, 0), concurrency=8,
+                     retry_first_seconds=60, retry_max_seconds=60) as bench:  # fmt: skip
+        bench.log.put(*(f"e{i}" for i in range(1000)))
+        await bench.until(lambda: not bench.consumer.gate.open)
+        await asyncio.sleep(0.3)
+        assert len(bench.destination.calls) < 30
+        assert bench.consumer.lag > 900, "what is not tried stays in the log"
+
+
+async def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    async with Bench(tmp_path, ok) as bench:
+        bench.log.put("a", "b")
+        await bench.settled()
+    again = Bench(tmp_path, ok)
+    again.log.put("a", "b")
+    again.log.put("c")
+    async with again:
+        await again.settled()
+        assert again.destination.delivered == ["c"]
+
+
+async def test_stopping_settles_what_is_queued(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ok, rule=BatchRule(100, 1 << 20, 30.0))
+    async with bench:
+        bench.log.put("a")
+        await bench.until(lambda: bench.consumer.tracker.position == 1)
+    assert bench.destination.delivered == ["a"]
+    assert bench.consumer.tracker.cursor == 1
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 10**9), size=st.integers(1, 80), batch=st.integers(1, 12))
+def test_every_event_ends_delivered_or_dead(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, size: int, batch: int
+) -> None:
+    chance = random.Random(seed)
+    doomed = {f"e{i}" for i in range(size) if chance.random() < 0.1}
+
+    def answer(names: list[str]) -> Reply:
+        fate = chance.random()
+        if fate < 0.1:
+            return all_(Outcome.retry, names, "503")
+        if fate < 0.13:
+            return all_(Outcome.throttled, names, "429", 0.01)
+        if doomed & set(names):
+            if fate < 0.5:
+                return all_(Outcome.split, names, "413")
+            return Reply([
+                Verdict(Outcome.dropped, "no") if name in doomed else Verdict(Outcome.delivered)
+                for name in names
+            ])  # fmt: skip
+        return ok(names)
+
+    async def run() -> None:
+        bench = Bench(tmp_path_factory.mktemp("run"), answer, rule=BatchRule(batch, 1 << 20, 0))
+        async with bench:
+            for i in range(size):
+                bench.log.put(f"e{i}")
+            await bench.settled()
+            assert Counter(bench.destination.delivered) == Counter(
+                f"e{i}" for i in range(size) if f"e{i}" not in doomed
+            )
+            assert {name for name, _ in bench.dead()} == doomed
+            assert bench.consumer.tracker.cursor == size
+
+    asyncio.run(run())
