@@ -86,7 +86,8 @@ class FakeDestination:
         await asyncio.sleep(0)
         reply = self.answer(names)
         self.delivered += [
-            name for name, verdict in zip(names, reply.verdicts, strict=True)
+            name
+            for name, verdict in zip(names, reply.verdicts, strict=True)
             if verdict.outcome is Outcome.delivered
         ]
         return reply

@@ -1,0 +1,6 @@
+from typing import Final
+
+HARDWARE: Final[bool]
+
+def crc32c(data: bytes | bytearray | memoryview, value: int = 0) -> int: ...
+def portable(data: bytes | bytearray | memoryview, value: int = 0) -> int: ...

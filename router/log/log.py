@@ -1,0 +1,365 @@
+"""The event log: append-only, durable before it is acknowledged, read by any number of consumers.
+
+All methods run on the loop; only the writing itself is in a thread. While a sync is under way,
+appends gather, and ride together in the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import logging
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from router.errors import LogClosed, LogFull, RouterError, Unavailable
+from router.log.frame import HEAD_BYTES, Record, pack_head
+from router.log.recovery import find_segments, recover
+from router.log.segment import Index, Segment, segment_path
+from router.log.spare import Spare
+from router.log.tail import Tail
+from router.log.writer import Job, Writer
+from router.metrics import (
+    LOG_APPENDED_BYTES,
+    LOG_BYTES,
+    LOG_END,
+    LOG_FULL,
+    SYNC_EVENTS,
+    SYNC_SECONDS,
+)
+
+_log = logging.getLogger(__name__)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RETRY_SECONDS = 5
+_PROBE_SECONDS = 1.0
+_PREPARE_AT = 0.25
+
+Done = Callable[[int, Unavailable | None], None]
+"""Called with the offset of the first event and None, or -1 and why it is not durable."""
+
+
+class _Append:
+    __slots__ = ("block", "count", "done", "offset", "time_ms")
+
+    def __init__(self, block: bytes, count: int, time_ms: int, done: Done) -> None:
+        self.block, self.count, self.time_ms, self.done = block, count, time_ms, done
+        self.offset = -1
+
+
+class EventLog:
+    """One folder of segments. Made by `open`, which also recovers after a crash."""
+
+    def __init__(
+        self, folder: Path, segment_bytes: int, max_bytes: int, inflight_bytes: int, lock: int
+    ) -> None:
+        self._folder, self._lock = folder, lock
+        self._segment_bytes, self._max_bytes = segment_bytes, max_bytes
+        self._inflight_limit, self._inflight = inflight_bytes, 0
+        self._segments = find_segments(folder)
+        if not self._segments:
+            self._segments.append(self._new_segment(0))
+        self._end = recover(self._segments[-1])
+        self._sealed_bytes = sum(segment.size for segment in self._segments[:-1])
+        self._spare = Spare(folder, segment_bytes)
+        self._tail = Tail()
+        self._writer = Writer()
+        self._pending: list[_Append] = []
+        self._barriers: list[Done] = []
+        self._writing = self._kicked = self._closed = self._distrusted = False
+        self._grown: asyncio.Event | None = None
+        self._idle: asyncio.Event | None = None
+        self._probe_at = 0.0
+        self.trouble = ""
+        """Why appends fail now; "" while they do not."""
+        LOG_END.set(self._end)
+        LOG_BYTES.set(self.size())
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, segment_bytes: int, max_bytes: int, inflight_bytes: int
+    ) -> EventLog:
+        """Open `folder`, made if absent. Raises `RouterError` where another process has it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise RouterError(
+                f"another router runs on {folder}: stop it, or use another data folder"
+            ) from None
+        return cls(folder, segment_bytes, max_bytes, inflight_bytes, lock)
+
+    @property
+    def start(self) -> int:
+        """Offset of the first event that is kept."""
+        return self._segments[0].base
+
+    @property
+    def end(self) -> int:
+        """Offset after the last durable event."""
+        return self._end
+
+    def size(self) -> int:
+        """Bytes of events on disk."""
+        return self._sealed_bytes + self._segments[-1].size
+
+    def append(self, block: bytes, count: int, time_ms: int, done: Done) -> None:
+        """Take a block of `count` events. `done` is called on the loop once it is durable.
+
+        Raises `LogClosed`, `LogFull` or `Unavailable` at once where it is known not to fit.
+        """
+        if self._closed:
+            raise LogClosed("the log is closed")
+        if self.trouble and time.monotonic() < self._probe_at:
+            raise LogFull(self.trouble, _RETRY_SECONDS)
+        length = len(block) + HEAD_BYTES
+        if self.size() + self._inflight + length > self._max_bytes:
+            self._set_trouble(f"the log has reached log.bytes ({self._max_bytes})")
+            raise LogFull(self.trouble, _RETRY_SECONDS)
+        if self._inflight + length > self._inflight_limit:
+            raise Unavailable("more is waiting for the disk than limits.inflight_bytes", 1)
+        self._inflight += length
+        self._pending.append(_Append(block, count, time_ms, done))
+        self._kick_soon()
+
+    async def append_wait(self, block: bytes, count: int, time_ms: int) -> int:
+        """`append`, waited for: the offset of the first event."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def done(offset: int, error: Unavailable | None) -> None:
+            if not future.done():
+                if error is None:
+                    future.set_result(offset)
+                else:
+                    future.set_exception(error)
+
+        self.append(block, count, time_ms, done)
+        return await future
+
+    def barrier(self, done: Done) -> None:
+        """Call `done` once all that was appended before is durable; at once if it is."""
+        if not self._pending and not self._writing:
+            done(self._end, None)
+        elif self._pending:
+            self._pending.append(_Append(b"", 0, 0, done))
+        else:
+            self._barriers.append(done)
+
+    def _kick_soon(self) -> None:
+        if not self._writing and not self._kicked:
+            self._kicked = True
+            asyncio.get_running_loop().call_soon(self._kick)
+
+    def _kick(self) -> None:
+        """Hand everything pending to the writer."""
+        self._kicked = False
+        if self._writing or not self._pending:
+            return
+        batch, self._pending = self._pending, []
+        buffers: list[bytes] = []
+        offset = self._end
+        for item in batch:
+            if item.count:
+                item.offset = offset
+                buffers.append(pack_head(item.block, item.count, offset, item.time_ms))
+                buffers.append(item.block)
+                offset += item.count
+        length = sum(map(len, buffers))
+        try:
+            segment = self._segment_for(length)
+        except OSError as error:
+            self._settle(batch, length, offset, error, 0.0)
+            return
+        self._writing = True
+        loop = asyncio.get_running_loop()
+
+        def finished(error: OSError | None, seconds: float) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._settle, batch, length, offset, error, seconds)
+
+        self._writer.submit(Job(segment.fd, segment.size, buffers), finished)
+
+    def _segment_for(self, length: int) -> Segment:
+        """The segment to write to; a new one where the last has no room left."""
+        last = self._segments[-1]
+        if last.size and (self._distrusted or last.size + length > self._segment_bytes):
+            self._distrusted = False
+            self._seal(last)
+            self._segments.append(self._new_segment(self._end))
+            self._sealed_bytes += last.size
+            last = self._segments[-1]
+        elif last.size > self._segment_bytes * _PREPARE_AT:
+            self._spare.prepare()
+        return last
+
+    def _seal(self, segment: Segment) -> None:
+        with suppress(OSError):
+            os.ftruncate(segment.fd, segment.size)
+            segment.load_index().save(segment.index_path, segment.size)
+
+    def _new_segment(self, base: int) -> Segment:
+        path = segment_path(self._folder, base)
+        if not (hasattr(self, "_spare") and self._spare.take(path)):
+            path.touch(mode=0o600)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        segment = Segment(path, base, 0)
+        segment.index = Index()
+        return segment
+
+    def _settle(
+        self, batch: list[_Append], length: int, end: int, error: OSError | None, seconds: float
+    ) -> None:
+        """On the loop: the group is durable, or has failed as a whole."""
+        self._writing = False
+        self._inflight -= length
+        if error is None:
+            self._made_durable(batch, length, end)
+            SYNC_SECONDS.observe(seconds)
+            failure = None
+        else:
+            failure = self._failed(error)
+        for item in batch:
+            item.done(item.offset if failure is None else -1, failure)
+        barriers, self._barriers = self._barriers, []
+        for done in barriers:
+            done(self._end if failure is None else -1, failure)
+        if self._pending:
+            self._kick()
+        elif self._idle is not None:
+            self._idle.set()
+
+    def _made_durable(self, batch: list[_Append], length: int, end: int) -> None:
+        segment = self._segments[-1]
+        index = segment.load_index()
+        position = segment.size
+        for item in batch:
+            if item.count:
+                index.note(item.offset, position, item.time_ms)
+                position += HEAD_BYTES + len(item.block)
+                self._tail.add(Record(item.offset, item.count, item.time_ms, item.block))
+        segment.size = position
+        SYNC_EVENTS.inc(end - self._end)
+        LOG_APPENDED_BYTES.inc(length)
+        LOG_BYTES.set(self.size())
+        LOG_END.set(end)
+        self._end = end
+        if self.trouble:
+            self._set_trouble("")
+        if self._grown is not None:
+            self._grown.set()
+
+    def _failed(self, error: OSError) -> Unavailable:
+        """Make sure that what was half written is never read; say why it failed."""
+        segment = self._segments[-1]
+        try:
+            os.ftruncate(segment.fd, segment.size)
+        except OSError:
+            _log.error("a failed write could not be taken back", extra={"file": segment.path.name})
+        full = error.errno in _NO_ROOM
+        self._distrusted = not full
+        what = "the disk is full" if full else f"the disk failed: {error.strerror}"
+        self._set_trouble(what)
+        return LogFull(what, _RETRY_SECONDS) if full else Unavailable(what, _RETRY_SECONDS)
+
+    def _set_trouble(self, trouble: str) -> None:
+        self._probe_at = time.monotonic() + _PROBE_SECONDS
+        if trouble != self.trouble:
+            if trouble:
+                _log.error("events are refused", extra={"reason": trouble})
+            else:
+                _log.info("events are accepted again")
+        self.trouble = trouble
+        LOG_FULL.set(1 if trouble else 0)
+
+    def read(self, offset: int, max_bytes: int = 1 << 20) -> list[Record]:
+        """Durable records from the one that holds `offset`: about `max_bytes`, at least one.
+
+        [] at the end. Raises `LogCorrupt` for a damaged frame, `ValueError` before the start.
+        """
+        if offset >= self._end:
+            return []
+        if offset < self.start:
+            raise ValueError(f"offset {offset} is gone: the log begins at {self.start}")
+        records = self._tail.read(offset, max_bytes)
+        place = bisect_right(self._segments, offset, key=lambda segment: segment.base) - 1
+        while not records and place < len(self._segments):
+            records = self._segments[place].read(offset, max_bytes)
+            place += 1
+        return records
+
+    def skip_corrupt(self, offset: int) -> int:
+        """Past the damage at `offset`: the next offset that can be read, or the end."""
+        place = bisect_right(self._segments, offset, key=lambda segment: segment.base) - 1
+        found = self._segments[place].next_good(offset)
+        if found is not None:
+            return found
+        return self._segments[place + 1].base if place + 1 < len(self._segments) else self._end
+
+    async def wait(self, offset: int) -> None:
+        """Return once the event at `offset` is durable."""
+        while self._end <= offset:
+            if self._grown is None or self._grown.is_set():
+                self._grown = asyncio.Event()
+            await self._grown.wait()
+
+    def offset_at(self, time_ms: int) -> int:
+        """Offset of the first event received at or after `time_ms`; the end without one."""
+        for place, segment in enumerate(self._segments):
+            following = self._segments[place + 1 : place + 2]
+            first = following[0].first_time() if following else None
+            if first is not None and first < time_ms:
+                continue
+            if (found := segment.offset_at(time_ms)) is not None:
+                return found
+        return self._end
+
+    def retain(self, *, floor: int, keep_after_ms: int) -> int:
+        """Delete whole segments below `floor`: those older than `keep_after_ms`, and as many more
+        as bring the size under nine tenths of the limit. Returns the new start."""
+        while len(self._segments) > 1 and self._segments[1].base <= floor:
+            first_kept = self._segments[1].first_time()
+            old = first_kept is not None and first_kept < keep_after_ms
+            if not old and self.size() <= self._max_bytes * 0.9:
+                break
+            self._drop_first()
+        return self.start
+
+    def sacrifice(self, new_start: int) -> int:
+        """Delete whole segments below `new_start`, delivered or not. Returns the new start."""
+        while len(self._segments) > 1 and self._segments[1].base <= new_start:
+            self._drop_first()
+        return self.start
+
+    def _drop_first(self) -> None:
+        segment = self._segments.pop(0)
+        self._sealed_bytes -= segment.size
+        segment.close()
+        self._tail.drop_before(self.start)
+        if self._spare.keep(segment.path):
+            segment.index_path.unlink(missing_ok=True)
+        else:
+            segment.delete()
+        LOG_BYTES.set(self.size())
+
+    async def close(self) -> None:
+        """Make durable what is pending, then let go of the folder."""
+        self._closed = True
+        while self._writing or self._pending:
+            self._idle = asyncio.Event()
+            self._kick_soon()
+            await self._idle.wait()
+        self._writer.close()
+        self._spare.close()
+        for segment in self._segments:
+            segment.close()
+        os.close(self._lock)
