@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 import msgspec
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What a vendor's answer means for one row."""
 
     delivered = "delivered"
