@@ -134,6 +134,8 @@ class App:
         INFO.labels(__version__).set(1)
         settings = self.workspace.settings
         self.feed.start()
+        self.dedup.start()
+        self._rejected.start()
         await self.fleet.start(self.workspace, self._compiled)
         self.edge.apply(self.workspace)
         await self.api.start(settings.control.port)
@@ -288,6 +290,7 @@ class App:
         return await self.fleet.replay_dead_letters(destination, ids)
 
     def measure(self) -> None:
+        self.edge.measure()
         self.fleet.measure()
 
 

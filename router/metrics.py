@@ -77,6 +77,9 @@ DUPLICATES = _counter(
     "events_duplicate", "Events dropped because their messageId was seen.", "source"
 )
 REJECTED = _counter("events_rejected", "Events or bodies refused, by reason.", "source", "reason")
+REJECTED_UNRECORDED = _counter(
+    "rejected_unrecorded", "Refused events that were counted but not kept in the store."
+)
 
 LOG_END = _gauge("log_end_offset", "Offset the next event will get.")
 LOG_BYTES = _gauge("log_bytes", "Bytes of the event log on disk.")

@@ -134,6 +134,10 @@ cdef struct Shared:
     Member[MAX_SHARED] members
 
 
+Rejection = tuple
+"""(index in the body, reason code, field, message, the event's bytes)"""
+
+
 class InvalidBody(ValueError):
     """A body that is no valid request as a whole: `code`, `field`, and a message."""
 

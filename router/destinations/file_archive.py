@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from isal import isal_zlib
+
 from router.destinations.outcome import Outcome, Reply, Verdict
 from router.destinations.request import Row
 from router.destinations.sink import SinkContext

@@ -1,0 +1,59 @@
+"""Content-Encoding undone, never past the limit."""
+
+from __future__ import annotations
+
+from isal import isal_zlib
+
+_GZIP, _ZLIB, _RAW = 31, 15, -15
+
+
+class CannotInflate(ValueError):
+    """The body is not what its Content-Encoding says, is too large, or is in one not known."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """`body` as it was before compression, at most `limit` bytes. Raises `CannotInflate`."""
+    for name in reversed([part.strip().lower() for part in encoding.split(b",")]):
+        if name in (b"", b"identity"):
+            continue
+        if name in (b"gzip", b"x-gzip"):
+            body = _members(body, limit)
+        elif name == b"deflate":
+            # RFC 9110 means zlib; some clients send the bare stream.
+            zlib = len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+            body, _ = _one(body, _ZLIB if zlib else _RAW, limit)
+        else:
+            shown = name.decode("latin-1")[:40]
+            raise CannotInflate(
+                "unsupported_encoding",
+                f"Content-Encoding {shown!r} is not supported: send gzip, deflate or none",
+            )
+    return body
+
+
+def _members(body: bytes, limit: int) -> bytes:
+    """Every member of a gzip file (RFC 1952, section 2.2)."""
+    whole, rest = _one(body, _GZIP, limit)
+    while rest:
+        more, rest = _one(rest, _GZIP, limit - len(whole))
+        whole += more
+    return whole
+
+
+def _one(body: bytes, wbits: int, limit: int) -> tuple[bytes, bytes]:
+    stream = isal_zlib.decompressobj(wbits=wbits)
+    try:
+        out = stream.decompress(body, limit + 1)
+    except isal_zlib.IsalError:
+        raise CannotInflate(
+            "invalid_encoding", "the body is not what its Content-Encoding says"
+        ) from None
+    if len(out) > limit:
+        raise CannotInflate("body_too_large", f"the inflated body exceeds {limit} bytes")
+    if not stream.eof:
+        raise CannotInflate("invalid_encoding", "the compressed body is cut off")
+    return out, stream.unused_data

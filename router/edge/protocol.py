@@ -1,0 +1,320 @@
+"""HTTP/1.1 for the tracking API: an asyncio protocol around llhttp, no framework in between.
+
+A connection reads requests and hands each to `Handler`, which answers now or later; answers leave in
+the order of their requests. Time-outs are kept by one sweep a second over all connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from email.utils import formatdate
+from http import HTTPStatus
+
+import httptools
+
+from router.edge.cors import cors_headers
+from router.edge.message import SUCCESS, Request, Respond, Response, refusal
+from router.metrics import CONNECTIONS, REFUSED_CONNECTIONS, REQUESTS
+from router.workspace.models import Limits
+
+Handler = Callable[[Request, Respond], None]
+
+_KEPT = frozenset({
+    b"authorization", b"content-encoding", b"origin", b"host", b"x-forwarded-for",
+    b"x-forwarded-proto", b"x-retry-count", b"access-control-request-headers", b"expect",
+})  # fmt: skip
+_PIPELINE = 64
+_SWEEP_SECONDS = 1.0
+_LINGER_SECONDS = 2.0
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_IDLE, _HEADERS, _BODY, _CLOSING = range(4)
+
+
+class Connections:
+    """What all connections of a server share: limits, the handler, the clock, the sweep."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.limits = Limits()
+        self.now = 0.0
+        self.date = b""
+        self.stopping = False
+        self.all: set[Connection] = set()
+        self.statuses: dict[int, int] = {}
+        self._success: dict[bytes, bytes] = {}
+        self.tick()
+
+    def tick(self) -> None:
+        """Once a second: the clock, the Date header, and who has taken too long."""
+        self.now = time.monotonic()
+        date = formatdate(usegmt=True).encode()
+        if date != self.date:
+            self.date = date
+            self._success.clear()
+        for connection in list(self.all):
+            connection.check_time(self.now)
+
+    def count(self) -> None:
+        """Bring the metrics up to date; they are kept as plain numbers between two sweeps."""
+        for status, number in self.statuses.items():
+            REQUESTS.labels(str(status)).inc(number)
+        self.statuses.clear()
+        CONNECTIONS.set(len(self.all))
+
+    async def sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.tick()
+            self.count()
+
+    def success(self, origin: bytes) -> bytes:
+        """The usual answer, kept rendered for each origin for a second."""
+        found = self._success.get(origin)
+        if found is None:
+            if len(self._success) > 1000:
+                self._success.clear()
+            found = self._success[origin] = self.render(SUCCESS, origin, True, b"")
+        return found
+
+    def render(self, response: Response, origin: bytes, keep_alive: bool, http10: bytes) -> bytes:
+        status = response.status
+        lines = [
+            b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode()),
+            b"Date: " + self.date,
+            b"Content-Type: " + response.content_type,
+            b"Content-Length: %d" % len(response.body),
+        ]
+        if not keep_alive:
+            lines.append(b"Connection: close")
+        elif http10:
+            lines.append(b"Connection: keep-alive")
+        lines += [b"%b: %b" % header for header in response.headers]
+        if origin:
+            lines += [b"%b: %b" % header for header in cors_headers(origin)]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + response.body
+
+
+class _Slot:
+    """A request whose answer may still be coming."""
+
+    __slots__ = ("connection", "data", "keep_alive", "origin", "version")
+
+    def __init__(self, connection: Connection, origin: bytes, keep_alive: bool, version: str):
+        self.connection, self.origin = connection, origin
+        self.keep_alive, self.version = keep_alive, version
+        self.data: bytes | None = None
+
+    def respond(self, response: Response) -> None:
+        self.connection.answered(self, response)
+
+
+class Connection(asyncio.Protocol):
+    """One client. The callbacks in the middle are llhttp's."""
+
+    def __init__(self, shared: Connections) -> None:
+        self._shared = shared
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._slots: deque[_Slot] = deque()
+        self._peer = ""
+        self._since = shared.now
+        self._paused = False
+        self._last = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._phase = _IDLE
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._chunks: list[bytes] = []
+        self._raw_bytes = self._head_size = self._body_size = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        shared = self._shared
+        if len(shared.all) >= shared.limits.connections:
+            REFUSED_CONNECTIONS.labels("cap").inc()
+            self._phase = _CLOSING
+            transport.abort()
+            return
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        shared.all.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._shared.all.discard(self)
+        self._phase = _CLOSING
+        self._slots.clear()
+
+    def eof_received(self) -> bool:
+        """A client may half-close after its last request: what is pending is answered first."""
+        self._last = True
+        return bool(self._slots)
+
+    def pause_writing(self) -> None:
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self._resume()
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase == _CLOSING:
+            return
+        if self._phase == _IDLE:
+            self._phase, self._since = _HEADERS, self._shared.now
+        if self._phase == _HEADERS:
+            self._raw_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail("upgrade", "upgrading the connection is not supported")
+        except httptools.HttpParserError as error:
+            self._fail("bad_request", f"not a valid HTTP request: {error}")
+        else:
+            if self._phase == _HEADERS and self._raw_bytes > self._shared.limits.header_bytes:
+                self._fail("headers_too_large", "the headers exceed limits.header_bytes")
+
+    def on_url(self, url: bytes) -> None:
+        if self._phase == _IDLE:
+            self._phase, self._since = _HEADERS, self._shared.now
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_size += len(name) + len(value) + 4
+        name = name.lower()
+        if name in _KEPT:
+            self._headers[name] = value
+        elif name == b"content-length":
+            self._body_size = int(value) if value.isdigit() else 0
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._fail("bad_request", "Transfer-Encoding has to be chunked, or absent")
+
+    def on_headers_complete(self) -> None:
+        if self._phase == _CLOSING:
+            return
+        limits = self._shared.limits
+        self._phase, self._since = _BODY, self._shared.now
+        if self._head_size + len(self._target) > limits.header_bytes:
+            self._fail("headers_too_large", "the headers exceed limits.header_bytes")
+        elif self._body_size > limits.body_bytes:
+            self._fail("body_too_large", self._body_limit)
+        elif self._headers.get(b"expect", b"").lower() == b"100-continue" and self._transport:
+            self._transport.write(_CONTINUE)
+        self._body_size = 0
+
+    @property
+    def _body_limit(self) -> str:
+        return f"the body exceeds limits.body_bytes ({self._shared.limits.body_bytes})"
+
+    def on_body(self, body: bytes) -> None:
+        self._body_size += len(body)
+        if self._body_size > self._shared.limits.body_bytes:
+            self._fail("body_too_large", self._body_limit)
+        elif self._phase != _CLOSING:
+            self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._phase == _CLOSING:
+            return
+        parser, headers, chunks = self._parser, self._headers, self._chunks
+        keep_alive = parser.should_keep_alive() and not self._shared.stopping
+        slot = _Slot(self, headers.get(b"origin", b""), keep_alive, parser.get_http_version())
+        self._slots.append(slot)
+        request = Request(
+            parser.get_method(), self._target, headers,
+            chunks[0] if len(chunks) == 1 else b"".join(chunks), self._peer,
+        )  # fmt: skip
+        self._begin()
+        self._since = self._shared.now
+        self._shared.handler(request, slot.respond)
+        if len(self._slots) >= _PIPELINE:
+            self._pause()
+
+    def answered(self, slot: _Slot, response: Response) -> None:
+        """Render an answer; write it, and those behind it that wait, when it is its turn."""
+        shared = self._shared
+        shared.statuses[response.status] = shared.statuses.get(response.status, 0) + 1
+        if response is SUCCESS and slot.keep_alive and slot.version == "1.1":
+            slot.data = shared.success(slot.origin)
+        else:
+            slot.keep_alive = slot.keep_alive and not response.close
+            http10 = b"1.0" if slot.version == "1.0" else b""
+            slot.data = shared.render(response, slot.origin, slot.keep_alive, http10)
+        self._flush()
+
+    def _flush(self) -> None:
+        transport, slots = self._transport, self._slots
+        if transport is None or transport.is_closing():
+            return
+        while slots and (data := slots[0].data) is not None:
+            transport.write(data)
+            if not slots.popleft().keep_alive:
+                self._close()
+                return
+        if self._last and not slots:
+            self._close()
+        elif self._paused and len(slots) < _PIPELINE // 2:
+            self._resume()
+
+    def _fail(self, code: str, message: str) -> None:
+        """Refuse what is no request, after the answers that are still owed."""
+        if self._phase == _CLOSING:
+            return
+        slot = _Slot(self, b"", False, "1.1")
+        self._slots.append(slot)
+        self._phase = _CLOSING
+        slot.respond(refusal(code, message))
+
+    def _close(self) -> None:
+        """Close after what was written has left; what still arrives is thrown away meanwhile, or
+        the client's system might drop our answer with a reset."""
+        self._phase = _CLOSING
+        self._slots.clear()
+        transport = self._transport
+        if transport is None:
+            return
+        if transport.can_write_eof() and not self._last:
+            transport.write_eof()
+            asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.close)
+            self._resume()
+        else:
+            transport.close()
+
+    def _pause(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def check_time(self, now: float) -> None:
+        """Close the connection if it takes too long over what it is doing."""
+        limits, taken = self._shared.limits, now - self._since
+        if self._phase == _HEADERS and taken > limits.header_seconds:
+            REFUSED_CONNECTIONS.labels("header_timeout").inc()
+            self._fail("timeout", "the headers took longer than limits.header_seconds")
+        elif self._phase == _BODY and taken > limits.body_seconds:
+            REFUSED_CONNECTIONS.labels("body_timeout").inc()
+            self._fail("timeout", "the body took longer than limits.body_seconds")
+        elif self._phase == _IDLE and not self._slots and taken > limits.idle_seconds:
+            self._close()
+
+    def finish(self) -> None:
+        """The server stops: close now if nothing is under way, else after the answer."""
+        if self._phase == _IDLE and not self._slots:
+            self._close()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._slots) or self._phase in (_HEADERS, _BODY)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
