@@ -1,0 +1,314 @@
+"""Expressions as text to a tree of tuples. Runs once an expression; errors point at the column.
+
+The tree: ("literal", value), ("path", root, keys), ("call", name, args, column), ("not", x),
+("and" | "or" | "??", [x…]), ("compare", operator, a, b), ("arithmetic", operator, a, b),
+("list", [x…]), ("object", [(key, x)…]), ("template", [x…]).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from router.errors import ExpressionError
+
+Node = tuple[Any, ...]
+
+_SPACE = " \t\n\r"
+_WORD_START = re.compile(r"[A-Za-z_$\\]")
+_WORD = re.compile(r"(?:[A-Za-z0-9_$-]|\\.)+", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_SYMBOLS = ("!=", ">=", "<=", "??", "...", "=", ">", "<", "(", ")", "[", "]", "{", "}",
+            ",", ".", ":", "!", "+", "-", "*", "/", "%")  # fmt: skip
+_COMPARE = frozenset({"=", "!=", ">", ">=", "<", "<="})
+_KEYWORDS = frozenset({"and", "or", "not", "in", "null", "true", "false"})
+_MAX_DEPTH = 100
+_MAX_CHARS = 100_000
+
+
+class Token(NamedTuple):
+    """`kind` is "word", "number", "string", "template", a symbol, or "end"."""
+
+    kind: str
+    text: str
+    column: int
+
+
+def tokens(text: str) -> list[Token]:
+    """Cut `text` into tokens. Raises `ExpressionError`."""
+    if len(text) > _MAX_CHARS:
+        raise ExpressionError(f"an expression has at most {_MAX_CHARS} characters", text=text[:80])
+    found: list[Token] = []
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char in _SPACE:
+            at += 1
+            continue
+        if char in "\"'`":
+            end = text.find(char, at + 1)
+            if end < 0:
+                raise _error("this string is not closed", text, at, f"add {char}")
+            kind = "template" if char == "`" else "string"
+            found.append(Token(kind, text[at + 1 : end], at + 1))
+            at = end + 1
+        elif char.isdigit():
+            match = _NUMBER.match(text, at)
+            assert match is not None
+            at = match.end()
+            if text[at : at + 1] == "." and not text[at + 1 : at + 2].isalpha():
+                raise _error("a number needs digits after its point", text, at)
+            found.append(Token("number", match[0], match.start() + 1))
+        elif _WORD_START.match(char):
+            match = _WORD.match(text, at)
+            if match is None:
+                raise _error("a backslash needs a character after it", text, at)
+            found.append(Token("word", match[0], at + 1))
+            at = match.end()
+        else:
+            symbol = next((s for s in _SYMBOLS if text.startswith(s, at)), None)
+            if symbol is None:
+                raise _error(f"unexpected character {char!r}", text, at)
+            found.append(Token(symbol, symbol, at + 1))
+            at += len(symbol)
+    found.append(Token("end", "", len(text) + 1))
+    return found
+
+
+def _error(message: str, text: str, at: int, hint: str = "") -> ExpressionError:
+    return ExpressionError(message, text=text, column=at + 1, hint=hint)
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL)
+
+
+class _Parser:
+    """Recursive descent; one method a level of precedence, loosest first."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = tokens(text)
+        self.at = 0
+        self.depth = 0
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[self.at]
+
+    def take(self, *kinds: str) -> Token | None:
+        if self.next.kind in kinds:
+            self.at += 1
+            return self.tokens[self.at - 1]
+        return None
+
+    def word(self, *words: str) -> bool:
+        if self.next.kind == "word" and self.next.text in words:
+            self.at += 1
+            return True
+        return False
+
+    def need(self, kind: str, after: str) -> Token:
+        token = self.take(kind)
+        if token is None:
+            raise self.wrong(f"expected `{kind}` {after}")
+        return token
+
+    def wrong(self, message: str, hint: str = "") -> ExpressionError:
+        token = self.next
+        found = "the end" if token.kind == "end" else f"`{token.text or token.kind}`"
+        return ExpressionError(
+            f"{message}, found {found}", text=self.text, column=token.column, hint=hint
+        )
+
+    def whole(self) -> Node:
+        node = self.either()
+        if self.next.kind != "end":
+            hint = "write `=`" if self.next.kind == "=" else ""
+            raise self.wrong("expected an operator", hint)
+        return node
+
+    def either(self) -> Node:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise self.wrong(f"nested deeper than {_MAX_DEPTH}")
+        found = [self.both()]
+        while self.word("or"):
+            found.append(self.both())
+        self.depth -= 1
+        return found[0] if len(found) == 1 else ("or", found)
+
+    def both(self) -> Node:
+        found = [self.negation()]
+        while self.word("and"):
+            found.append(self.negation())
+        return found[0] if len(found) == 1 else ("and", found)
+
+    def negation(self) -> Node:
+        times = 0
+        while self.word("not"):
+            times += 1
+        node = self.comparison()
+        return ("not", node) if times % 2 else (("not", ("not", node)) if times else node)
+
+    def comparison(self) -> Node:
+        left = self.fallback()
+        if (token := self.take(*_COMPARE)) is not None:
+            return ("compare", token.kind, left, self.fallback())
+        if self.word("in"):
+            return ("compare", "in", left, self.fallback())
+        return left
+
+    def fallback(self) -> Node:
+        found = [self.addition()]
+        while self.take("??"):
+            found.append(self.addition())
+        return found[0] if len(found) == 1 else ("??", found)
+
+    def addition(self) -> Node:
+        left = self.multiplication()
+        while (token := self.take("+", "-")) is not None:
+            left = ("arithmetic", token.kind, left, self.multiplication())
+        return left
+
+    def multiplication(self) -> Node:
+        left = self.sign()
+        while (token := self.take("*", "/", "%")) is not None:
+            left = ("arithmetic", token.kind, left, self.sign())
+        return left
+
+    def sign(self) -> Node:
+        if self.take("!"):
+            return ("not", self.sign())
+        if self.take("-"):
+            node = self.sign()
+            if node[0] == "literal" and isinstance(node[1], int | float):
+                return ("literal", -node[1])
+            return ("arithmetic", "-", ("literal", 0), node)
+        if self.take("+"):
+            return self.sign()
+        return self.steps(self.primary())
+
+    def steps(self, node: Node) -> Node:
+        """`.name` and `[…]` behind a value."""
+        while True:
+            if self.take("."):
+                token = self.take("word", "number")
+                if token is None:
+                    raise self.wrong("expected a name after `.`")
+                node = _step(node, _plain(token.text))
+            elif self.next.kind == "[" and node[0] in ("path", "call", "get"):
+                self.at += 1
+                token = self.take("number", "string")
+                if token is None:
+                    raise self.wrong("expected a number or a string in `[ ]`")
+                self.need("]", "after the index")
+                node = _step(node, int(float(token.text)) if token.kind == "number" else token.text)
+            else:
+                return node
+
+    def primary(self) -> Node:
+        token = self.next
+        if self.take("number"):
+            return ("literal", float(token.text) if "." in token.text else int(token.text))
+        if self.take("string"):
+            return ("literal", token.text)
+        if self.take("template"):
+            return self.template(token)
+        if self.take("("):
+            node = self.either()
+            self.need(")", "to close the bracket")
+            return node
+        if self.take("["):
+            return ("list", self.until("]"))
+        if self.take("{"):
+            return self.object()
+        if self.take("word"):
+            return self.name(token)
+        raise self.wrong("expected a value")
+
+    def name(self, token: Token) -> Node:
+        text = token.text
+        if self.next.kind == "(" and text not in _KEYWORDS:
+            self.at += 1
+            return ("call", text, self.until(")"), token.column)
+        if text in ("true", "false"):
+            return ("literal", text == "true")
+        if text == "null":
+            return ("literal", None)
+        if text in _KEYWORDS:
+            self.at -= 1
+            raise self.wrong("expected a value")
+        if text in ("$", "settings", "item"):
+            return ("path", text, [])
+        return ("path", "$", [_plain(text)])
+
+    def until(self, closing: str) -> list[Node]:
+        found: list[Node] = []
+        if self.take(closing):
+            return found
+        while True:
+            found.append(self.either())
+            if self.take(closing):
+                return found
+            if not self.take(","):
+                raise self.wrong(f"expected `,` or `{closing}`")
+
+    def object(self) -> Node:
+        members: list[tuple[str, Node]] = []
+        if self.take("}"):
+            return ("object", members)
+        while True:
+            token = self.take("word", "string")
+            if token is None:
+                raise self.wrong("expected a member's name")
+            key = token.text if token.kind == "string" else _plain(token.text)
+            self.need(":", f"after `{key}`")
+            members.append((key, self.either()))
+            if self.take("}"):
+                return ("object", members)
+            if not self.take(","):
+                raise self.wrong("expected `,` or `}`")
+
+    def template(self, token: Token) -> Node:
+        parts: list[Node] = []
+        position = 0
+        for match in re.finditer(r"\$\{([^}]*)\}", token.text):
+            if match.start() > position:
+                parts.append(("literal", token.text[position : match.start()]))
+            try:
+                parts.append(_Parser(match[1]).whole())
+            except ExpressionError as error:
+                column = token.column + match.start(1) + error.column
+                raise ExpressionError(
+                    error.message, text=self.text, column=column, hint=error.hint
+                ) from None
+            position = match.end()
+        if position < len(token.text):
+            parts.append(("literal", token.text[position:]))
+        return ("template", parts)
+
+
+def _step(node: Node, key: str | int) -> Node:
+    if node[0] == "path":
+        return ("path", node[1], [*node[2], key])
+    return ("get", node, key)
+
+
+def parse(text: str) -> Node:
+    """The tree of `text`. Raises `ExpressionError` with a column."""
+    if not text.strip():
+        raise ExpressionError("the expression is empty", text=text, column=1)
+    return _Parser(text).whole()
+
+
+def paths(node: Any) -> set[str]:
+    """The event's fields an expression reads, dotted; `$` where it reads the whole."""
+    found: set[str] = set()
+    if isinstance(node, tuple) and node and node[0] == "path":
+        if node[1] == "$":
+            found.add(".".join(map(str, node[2])) or "$")
+    elif isinstance(node, tuple | list):
+        for part in node:
+            found |= paths(part)
+    return found
