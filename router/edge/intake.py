@@ -1,161 +1,172 @@
-"""From a request's body to the log: whose it is, what of it is good, and the answer once durable."""
+"""From a request with events to a durable block and an answer."""
 
 from __future__ import annotations
 
-import logging
 import time
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from router._fast.envelope import Envelope, InvalidBody
 from router.dedup import Dedup
-from router.edge.auth import header_key, query_key
+from router.edge.auth import SourceState, count_rejected, key_of_header, key_of_query
 from router.edge.inflate import CannotInflate, inflate
-from router.edge.message import SUCCESS, Request, Respond, Response, overload, refusal
-from router.edge.peer import Peers
+from router.edge.message import SUCCESS, Request, Respond, overload, refusal
 from router.edge.rejected import Rejected
-from router.edge.sources import LiveSource, index_sources
 from router.errors import Unavailable
 from router.log import EventLog
 from router.metrics import RECEIVED_BYTES, RETRIED_REQUESTS
-from router.workspace.models import Limits, Workspace
+from router.workspace.models import Limits, Settings
 
-_log = logging.getLogger(__name__)
-
-BATCH = -1
-"""The `kind` of a body that holds a list of events; else an index into `router.event.KINDS`."""
+_UNKNOWN = "-"
+"""In place of a source's id, where a request belongs to none."""
 
 
 class Intake:
-    """Takes the bodies of one edge; on the loop only."""
+    """Takes events. One for all connections; runs on the loop."""
 
     def __init__(self, log: EventLog, dedup: Dedup, rejected: Rejected) -> None:
         self._log, self._seen, self._rejected = log, dedup.seen, rejected
         self._envelope = Envelope()
-        self.sources: dict[bytes, LiveSource] = {}
+        self._sources: dict[bytes, SourceState] = {}
         self._limits = Limits()
-        self._peers = Peers([])
-        self._failures = 0
-        self._bytes = 0
+        self._proxies: list[IPv4Network | IPv6Network] = []
+        self._received = self._retried = 0
 
-    def apply(self, workspace: Workspace) -> None:
-        self.measure()
-        self.sources = index_sources(workspace)
-        self._limits = workspace.settings.limits
-        self._peers = Peers(workspace.settings.server.trusted_proxies)
+    def apply(self, settings: Settings, sources: dict[bytes, SourceState]) -> None:
+        self._sources = sources
+        self._limits = settings.limits
+        self._proxies = [ip_network(text, strict=False) for text in settings.server.trusted_proxies]
 
-    def measure(self) -> None:
-        """Bring the metrics up to date; a counter costs too much to touch for each request."""
-        RECEIVED_BYTES.inc(self._bytes)
-        self._bytes = 0
-        for source in self.sources.values():
-            source.measure()
+    def count(self) -> None:
+        """Bring the metrics up to date."""
+        for source in self._sources.values():
+            source.count()
+        received, self._received = self._received, 0
+        retried, self._retried = self._retried, 0
+        RECEIVED_BYTES.inc(received)
+        RETRIED_REQUESTS.inc(retried)
 
-    def take(self, request: Request, respond: Respond, kind: int, query: bytes) -> None:
-        """Answer `request`, now if it is refused, else once its events are durable."""
-        body, headers, limits = request.body, request.headers, self._limits
-        self._bytes += len(body)
-        if b"x-retry-count" in headers and headers[b"x-retry-count"] not in (b"", b"0"):
-            RETRIED_REQUESTS.inc()
-        encoding = headers.get(b"content-encoding")
-        envelope = self._envelope
+    def take(
+        self, request: Request, query: bytes, batch: bool, kind: int, respond: Respond
+    ) -> None:
+        """Accept the events of `request`; `respond` is called once they are durable or refused."""
+        headers, body, limits = request.headers, request.body, self._limits
+        self._received += len(body)
+        if headers.get(b"x-retry-count", b"0") != b"0":
+            self._retried += 1
         try:
-            if encoding:
+            if encoding := headers.get(b"content-encoding"):
                 body = inflate(body, encoding, limits.body_bytes)
-            key = envelope.parse(body, kind == BATCH)
-        except (InvalidBody, CannotInflate) as error:
-            respond(self._refuse_body(request, query, error, body))
+            key = self._envelope.parse(body, batch)
+        except (CannotInflate, InvalidBody) as error:
+            self._refuse_body(error, request, query, body, respond)
             return
-        key = key or header_key(request) or query_key(query) or envelope.item_key
-        source = self.sources.get(key) if key else None
-        if source is None or not source.enabled or envelope.events > limits.batch_events:
-            respond(self._refuse_all(request, source, key))
-            return
-        self._accept(request, respond, kind, source)
+        if not key:
+            key = key_of_header(headers.get(b"authorization", b"")) or key_of_query(query)
+        source = self._sources.get(key)
+        if source is None or not source.enabled:
+            self._refuse_all(source, request, *_WRONG_KEY[source is None], respond)
+        elif batch and self._envelope.events > limits.batch_events:
+            message = f"a batch has at most {limits.batch_events} events (limits.batch_events)"
+            self._refuse_all(source, request, "batch_too_long", "batch", message, respond)
+        else:
+            self._accept(source, request, batch, kind, respond)
 
-    def _accept(self, request: Request, respond: Respond, kind: int, source: LiveSource) -> None:
-        limits, now_ms = self._limits, int(time.time() * 1000)
+    def _accept(
+        self, source: SourceState, request: Request, batch: bool, kind: int, respond: Respond
+    ) -> None:
+        limits = self._limits
+        ip = self.client_ip(request)
+        now_ms = int(time.time() * 1000)
         block, count, duplicates, rejections = self._envelope.accept(
-            source.raw_id, now_ms, self._seen, kind, self._peers.address(request), source.client,
+            source.name, now_ms, self._seen, kind, ip.encode(), source.client,
             limits.event_bytes, limits.depth, limits.message_id_chars,
         )  # fmt: skip
         answer = SUCCESS
         if rejections:
-            self._rejected.add_all(source.id, request.peer, rejections)
-            if source.strict or (kind != BATCH and rejections[0][1] == "event_too_large"):
-                index, code, field, message, _ = rejections[0]
-                where = f"batch[{index}]: " if kind == BATCH else ""
-                answer = refusal(code, where + message, field)
-        if block is None:
-            if duplicates:
-                self._wait(respond, answer, source, duplicates)
-            else:
+            self._rejected.add(source.id, ip, rejections)
+            for _, code, _, _, _ in rejections:
+                count_rejected(source.id, code)
+            _, code, field, message, _ = rejections[0]
+            if source.strict or (not batch and code == "event_too_large"):
+                answer = refusal(code, message, field)
+
+        def durable(_: int, error: Unavailable | None) -> None:
+            if error is None:
+                source.accepted += count
+                source.duplicates += duplicates
                 respond(answer)
-            return
-        failures = self._failures
-
-        def done(offset: int, error: Unavailable | None) -> None:
-            if error is not None:
-                self._failures += 1
-                self._seen.discard_block(block)
+            else:
+                if block is not None:
+                    self._seen.discard_block(block)
                 respond(overload(str(error), error.retry_after))
-                return
-            source.accepted += count
-            source.duplicates += duplicates
-            # What this request repeats may have been lost with a group that failed since.
-            lost = duplicates and self._failures != failures
-            respond(overload("the disk failed", 1) if lost else answer)
 
-        try:
-            self._log.append(block, count, now_ms, done)
-        except Unavailable as error:
-            done(-1, error)
-
-    def _wait(
-        self, respond: Respond, answer: Response, source: LiveSource, duplicates: int
-    ) -> None:
-        """A repetition is answered once what it repeats is durable."""
-
-        def done(offset: int, error: Unavailable | None) -> None:
-            if error is not None:
-                respond(overload(str(error), error.retry_after))
-                return
-            source.duplicates += duplicates
+        if block is not None:
+            try:
+                self._log.append(block, count, now_ms, durable)
+            except Unavailable as error:
+                durable(-1, error)
+        elif duplicates:
+            # The first of them may be on its way to the disk: its 200 is ours too.
+            self._log.barrier(durable)
+        else:
             respond(answer)
 
-        self._log.barrier(done)
-
     def _refuse_body(
-        self, request: Request, query: bytes, error: InvalidBody | CannotInflate, body: bytes
-    ) -> Response:
-        """A body that is nothing as a whole: 400, whoever sent it."""
-        key = header_key(request) or query_key(query)
-        source = self.sources.get(key) if key else None
-        field = error.field if isinstance(error, InvalidBody) else "Content-Encoding"
-        shown = body if isinstance(error, InvalidBody) else b""
-        self._rejected.add_all(
-            source.id if source else "", request.peer, [(0, error.code, field, str(error), shown)]
+        self, error: CannotInflate | InvalidBody, request: Request, query: bytes, body: bytes,
+        respond: Respond,
+    ) -> None:  # fmt: skip
+        """A body that is no request as a whole: 400, as at Segment."""
+        key = key_of_header(request.headers.get(b"authorization", b"")) or key_of_query(query)
+        source = self._sources.get(key)
+        name = source.id if source is not None else _UNKNOWN
+        field = error.field if isinstance(error, InvalidBody) else ""
+        count_rejected(name, error.code)
+        self._rejected.add(
+            name, self.client_ip(request), [(0, error.code, field, str(error), body)]
         )
-        return refusal(error.code, str(error), field)
+        respond(refusal(error.code, str(error), field))
 
     def _refuse_all(
-        self, request: Request, source: LiveSource | None, key: bytes | None
-    ) -> Response:
-        """Every event of a valid body, for a reason that is not theirs."""
-        if source is None:
-            code = "unknown_write_key" if key else "no_write_key"
-            message = (
-                "no source has this write key"
-                if key
-                else "a write key is required: Basic authorization, or writeKey in the body"
-            )
-            field = "writeKey"
-        elif not source.enabled:
-            code, field, message = "source_disabled", "writeKey", "the source is disabled"
-        else:
-            code, field = "too_many_events", "batch"
-            message = f"a batch holds at most {self._limits.batch_events} events"
-        self._rejected.add_all(
-            source.id if source else "",
-            request.peer,
-            self._envelope.rejections(code, field, message),
-        )
-        return refusal(code, message, field) if source and source.strict else SUCCESS
+        self, source: SourceState | None, request: Request, code: str, field: str, message: str,
+        respond: Respond,
+    ) -> None:  # fmt: skip
+        """Every event of the request, for one reason: 200 as at Segment, 400 if strict."""
+        name = source.id if source is not None else _UNKNOWN
+        rejections = self._envelope.rejections(code, field, message)
+        count_rejected(name, code, len(rejections))
+        self._rejected.add(name, self.client_ip(request), rejections)
+        strict = source is not None and source.strict
+        respond(refusal(code, message, field) if strict else SUCCESS)
+
+    def client_ip(self, request: Request) -> str:
+        """The peer's address; behind a trusted proxy, the last one it did not vouch for itself."""
+        if not self._proxies or not self._trusted(request.peer):
+            return request.peer
+        forwarded = request.headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        for part in reversed(forwarded):
+            address = part.strip()
+            if not _is_address(address):
+                break
+            if not self._trusted(address):
+                return address
+        return request.peer
+
+    def _trusted(self, address: str) -> bool:
+        if not _is_address(address):
+            return False
+        parsed = ip_address(address)
+        return any(parsed in network for network in self._proxies)
+
+
+_WRONG_KEY = {
+    True: ("unknown_write_key", "writeKey", "no source has this write key"),
+    False: ("source_disabled", "writeKey", "the source is disabled"),
+}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

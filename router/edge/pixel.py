@@ -1,4 +1,4 @@
-"""Events from image tags and e-mails: a GET whose query is the event, answered by a 1x1 GIF."""
+"""The pixel API: an event in a GET's query, for e-mails and pages without scripts."""
 
 from __future__ import annotations
 
@@ -8,45 +8,41 @@ from typing import Any
 
 import orjson
 
-from router.edge.auth import parse_query
+from router.edge.auth import query_pairs
 from router.edge.message import Response
 
-GIF = Response(
-    200,
-    base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"),
-    content_type=b"image/gif",
-    headers=((b"Cache-Control", b"no-store, no-cache, must-revalidate"),),
-)
-_MAX_PARTS = 20
+_GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+GIF = Response(200, _GIF, content_type=b"image/gif", headers=((b"Cache-Control", b"no-store"),))
+_MAX_DEPTH = 8
 
 
 def pixel_body(query: bytes) -> bytes:
-    """The event in a pixel's query: base64 of its JSON in `data`, or dotted names of members."""
-    values = parse_query(query)
-    if data := values.get("data"):
-        return _decode(data[-1])
+    """The event as JSON: from `data` (base64, padded or not, either alphabet), or put together
+    from dotted members such as `properties.subject`. Raises `ValueError`."""
+    pairs = query_pairs(query)
+    data = next((value for name, value in pairs if name == "data"), None)
+    if data is not None:
+        return _decode(data)
     event: dict[str, Any] = {}
-    for name, texts in values.items():
-        _put(event, name.split("."), texts[-1])
+    for name, value in pairs:
+        _put(event, name.split("."), value)
     return orjson.dumps(event)
 
 
-def _decode(text: str) -> bytes:
-    """base64, plain or URL-safe, padded or not; a `+` may have become a space on its way."""
-    plain = text.replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+def _decode(data: str) -> bytes:
+    text = data.strip().replace("-", "+").replace("_", "/").replace(" ", "+").rstrip("=")
     try:
-        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4))
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        return text.encode("utf-8", "replace")
+        raise ValueError("data is not base64") from None
 
 
-def _put(event: dict[str, Any], names: list[str], text: str) -> None:
-    """`properties.subject=x` as {"properties": {"subject": "x"}}; what does not fit is left out."""
-    if len(names) > _MAX_PARTS:
-        return
-    *path, last = names
-    for name in path:
-        event = event.setdefault(name, {})
-        if not isinstance(event, dict):
+def _put(event: dict[str, Any], path: list[str], value: str) -> None:
+    if len(path) > _MAX_DEPTH:
+        raise ValueError(f"{'.'.join(path)} is nested too deeply")
+    for name in path[:-1]:
+        following = event.setdefault(name, {})
+        if not isinstance(following, dict):
             return
-    event.setdefault(last, text)
+        event = following
+    event[path[-1]] = value

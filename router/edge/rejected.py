@@ -1,155 +1,121 @@
-"""What the edge refused, kept for people to look at: JSON Lines, the oldest file goes first.
-
-Written by a thread of its own. Nothing here may slow the edge down: beyond a bound of bytes waiting,
-rejections are only counted.
-"""
+"""What the edge refused, and why: JSON lines on disk, written off the loop, bounded in size."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import re
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from router._fast.envelope import Rejection, format_time
-from router.metrics import REJECTED, REJECTED_LOST
+from router.metrics import REJECTED_UNRECORDED
 
 _log = logging.getLogger(__name__)
+_FILE_BYTES = 4 * 1024 * 1024
+_QUEUE_BYTES = 4 * 1024 * 1024
 _EVENT_BYTES = 64 * 1024
-_WAITING_BYTES = 8 * 1024 * 1024
-_FILES = 8
-_WRITE_KEY = re.compile(rb'"(write_?[kK]ey)"(\s*):(\s*)"(?:[^"\\]|\\.)*("|\\?$)')
-_Entry = tuple[int, str, str, Rejection]
+_FLUSH_SECONDS = 0.5
 
 
 class Rejected:
-    """The store in `folder`, of at most `max_bytes`."""
+    """The store of refused events below `folder`."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._waiting: deque[_Entry] = deque()
-        self._waiting_bytes = 0
-        self._closing = False
-        self._writing = threading.Lock()
-        self._wake = threading.Event()
-        self._number = max((_number(path) for path in _files(folder)), default=0)
-        self._thread = threading.Thread(target=self._run, name="rejected", daemon=True)
-        self._thread.start()
+        self._folder, self._max_bytes = folder, max_bytes
+        self._lines: list[bytes] = []
+        self._queued = 0
+        self._flusher: asyncio.Task[None] | None = None
 
-    def add_all(self, source: str, ip: str, rejections: list[Rejection]) -> None:
-        """Count rejections of a source ("" where it is not known), and keep them soon."""
-        now_ms = int(time.time() * 1000)
-        for rejection in rejections:
-            REJECTED.labels(source, rejection[1]).inc()
-            size = len(rejection[4]) + 256
-            if self._waiting_bytes + size > _WAITING_BYTES:
-                REJECTED_LOST.inc()
+    def start(self) -> None:
+        self._flusher = asyncio.get_running_loop().create_task(self._flush_forever())
+
+    def add(self, source: str, ip: str, rejections: list[Rejection]) -> None:
+        """Keep refused events; when more come than can be written, they are only counted."""
+        now = format_time(int(time.time() * 1000))
+        for _, code, field, message, raw in rejections:
+            if self._queued > _QUEUE_BYTES:
+                REJECTED_UNRECORDED.inc()
                 continue
-            self._waiting_bytes += size
-            self._waiting.append((now_ms, source, ip, rejection))
-        self._wake.set()
+            line = orjson.dumps({
+                "time": now, "source": source, "reason": code, "field": field,
+                "message": message, "ip": ip, "event": _without_key(raw),
+            })  # fmt: skip
+            self._lines.append(line)
+            self._queued += len(line)
 
     def flush(self) -> None:
-        """Write what waits, here and now."""
-        with self._writing:
-            entries = []
-            while self._waiting:
-                entries.append(self._waiting.popleft())
-            self._waiting_bytes -= sum(len(entry[3][4]) + 256 for entry in entries)
-            if entries:
-                try:
-                    self._write(b"".join(map(_line, entries)))
-                except OSError as error:
-                    REJECTED_LOST.inc(len(entries))
-                    _log.warning("rejected events are not kept", extra={"error": str(error)})
+        """Write what is queued. Blocking."""
+        lines, self._lines, self._queued = self._lines, [], 0
+        if lines:
+            self._write(lines)
 
-    def _write(self, lines: bytes) -> None:
-        path = self._folder / f"{self._number:08d}.jsonl"
-        if path.exists() and path.stat().st_size + len(lines) > self.max_bytes // _FILES:
-            self._number += 1
-            path = self._folder / f"{self._number:08d}.jsonl"
+    def _write(self, lines: list[bytes]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        files = sorted(self._folder.glob("*.jsonl"))
+        fresh = not files or files[-1].stat().st_size >= _FILE_BYTES
+        path = self._folder / f"{time.time_ns()}.jsonl" if fresh else files[-1]
         with path.open("ab") as file:
-            file.write(lines)
-        files = _files(self._folder)
-        total = sum(each.stat().st_size for each in files)
-        for each in files[:-1]:
-            if total <= self.max_bytes:
+            file.write(b"\n".join(lines) + b"\n")
+        if fresh:
+            files.append(path)
+        total = sum(file.stat().st_size for file in files)
+        for old in files[:-1]:
+            if total <= self._max_bytes:
                 break
-            total -= each.stat().st_size
-            each.unlink()
+            total -= old.stat().st_size
+            old.unlink()
 
-    def _run(self) -> None:
-        while not self._closing:
-            self._wake.wait()
-            self._wake.clear()
-            self.flush()
+    async def _flush_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            lines, self._lines, self._queued = self._lines, [], 0
+            if lines:
+                try:
+                    await asyncio.to_thread(self._write, lines)
+                except OSError as error:
+                    REJECTED_UNRECORDED.inc(len(lines))
+                    _log.error("refused events could not be kept", extra={"error": str(error)})
 
     async def close(self) -> None:
-        """Write what waits, and end the thread."""
-        self._closing = True
-        self._wake.set()
-        self._thread.join()
-        self.flush()
+        if self._flusher is not None:
+            self._flusher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._flusher
+        with suppress(OSError):
+            self.flush()
 
 
-def _files(folder: Path) -> list[Path]:
-    """Oldest first."""
-    return sorted(path for path in folder.glob("*.jsonl") if path.stem.isdecimal())
-
-
-def _number(path: Path) -> int:
-    return int(path.stem)
-
-
-def _line(entry: _Entry) -> bytes:
-    time_ms, source, ip, (_, reason, field, message, raw) = entry
-    raw = _WRITE_KEY.sub(rb'"\1"\2:\3""', raw)
-    item: dict[str, Any] = {
-        "time": format_time(time_ms),
-        "source": source,
-        "reason": reason,
-        "field": field,
-        "message": message,
-    }
-    event: Any = None
+def _without_key(raw: bytes) -> Any:
+    """The event to show: decoded if it can be, never with its write key."""
     if len(raw) <= _EVENT_BYTES:
-        try:
-            event = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            pass
-    if isinstance(event, dict) and event.get("messageId"):
-        item["messageId"] = event["messageId"]
-    if ip:
-        item["ip"] = ip
-    if event is not None:
-        item["event"] = orjson.Fragment(raw)
-    elif raw:
-        item["event"] = raw[:_EVENT_BYTES].decode("utf-8", "replace")
-    return orjson.dumps(item) + b"\n"
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(raw)
+            if isinstance(value, dict):
+                value.pop("writeKey", None)
+                for item in value.get("batch", []) if isinstance(value.get("batch"), list) else []:
+                    if isinstance(item, dict):
+                        item.pop("writeKey", None)
+            return value
+    return {"unreadable": True, "bytes": len(raw)}
 
 
 def read_rejected(folder: Path, limit: int, reason: str | None = None) -> Iterator[dict[str, Any]]:
-    """At most `limit` entries, newest first; of one `reason` only, if given."""
-    for path in reversed(_files(folder)):
-        try:
-            lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
-            continue
-        for line in reversed(lines):
+    """Refused events, newest first, at most `limit`."""
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        for line in reversed(path.read_bytes().splitlines()):
+            try:
+                item = msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.DecodeError:
+                continue
+            if reason is not None and item.get("reason") != reason:
+                continue
             if limit <= 0:
                 return
-            try:
-                item = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                continue
-            if reason is None or item.get("reason") == reason:
-                limit -= 1
-                yield item
+            limit -= 1
+            yield item
