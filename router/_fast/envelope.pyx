@@ -8,7 +8,7 @@ rules of the tracking API, drops what was seen before, and splices what is new i
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 
@@ -138,6 +138,16 @@ Rejection = tuple
 """(index in the body, reason code, field, message, the event's bytes)"""
 
 
+_MEMBERS = frozenset({
+    b"batch", b"messageId", b"type", b"timestamp", b"context", b"integrations", b"userId",
+    b"anonymousId", b"event", b"sentAt", b"originalTimestamp", b"receivedAt", b"projectId",
+    b"writeKey", b"groupId", b"previousId",
+})
+_ESCAPED = re.compile(rb"\\u([0-9A-Fa-f]{4})")
+_BY_NAME = {name: name for name in _MEMBERS}
+"""Names with a meaning, for keys that were sent with escapes in them."""
+
+
 class InvalidBody(ValueError):
     """A body that is no valid request as a whole: `code`, `field`, and a message."""
 
@@ -149,6 +159,17 @@ class InvalidBody(ValueError):
 
 cdef inline bint same(cursor key, ptrdiff_t length, const char *name, ptrdiff_t size) noexcept nogil:
     return length == size and memcmp(key, name, size) == 0
+
+
+cdef void plain_key(cursor *key, ptrdiff_t *length) noexcept:
+    """Let a key that is one of ours, written with escapes, stand for what it means."""
+    if length[0] > 128 or memchr(key[0], b'\\', length[0]) == NULL:
+        return
+    raw = PyBytes_FromStringAndSize(<const char *>key[0], length[0])
+    text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)).encode("utf-8", "replace"), raw)
+    found = _BY_NAME.get(text)
+    if found is not None:
+        key[0], length[0] = <cursor>PyBytes_AS_STRING(found), len(found)
 
 
 cdef inline bint is_text(Slice s) noexcept nogil:
@@ -388,6 +409,7 @@ cdef class Envelope:
             value = scan_key(&self.s, p, &key, &length)
             if value == NULL:
                 return NULL
+            plain_key(&key, &length)
             if same(key, length, b"batch", 5):
                 if value[0] != b'[':
                     raise InvalidBody("invalid_batch", "batch has to be a list", "batch")
@@ -510,6 +532,7 @@ cdef class Envelope:
             value = scan_key(&self.s, p, &key, &length)
             if value == NULL:
                 return NULL
+            plain_key(&key, &length)
             if value[0] == b'{' and same(key, length, b"context", 7):
                 p = self._scan_context(item, value, depth + 1)
             else:
@@ -758,10 +781,6 @@ cdef class Envelope:
         out.put(_TYPES[kind], length_of(_TYPES[kind]))
         out.put(b'"', 1)
         self._write_times(item, received, received_ms)
-        self._write_number(b',"userId":"', 11, item.user_id)
-        self._write_number(b',"anonymousId":"', 16, item.anonymous_id)
-        self._write_number(b',"groupId":"', 12, item.group_id)
-        self._write_number(b',"previousId":"', 15, item.previous_id)
         with_ip = len(ip) > 0 and not item.has_ip and self._is_client(item, client)
         for i in range(item.runs_used):
             run = &item.runs[i]
@@ -778,6 +797,11 @@ cdef class Envelope:
         if item.integrations_at < 0 and self.integrations.used:
             flags |= self._merge(b',"integrations":', 16, item.integrations,
                                  &self.integrations, ip, False)
+        # Behind the rest, so that they win over an earlier member of the same name.
+        self._write_number(b',"userId":"', 11, item.user_id)
+        self._write_number(b',"anonymousId":"', 16, item.anonymous_id)
+        self._write_number(b',"groupId":"', 12, item.group_id)
+        self._write_number(b',"previousId":"', 15, item.previous_id)
         out.put(b'}', 1)
         cdef uint32_t length = <uint32_t>(out.used - start)
         cdef uint8_t[4] rest = [<uint8_t>kind, flags, 0, 0]

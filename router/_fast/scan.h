@@ -140,7 +140,7 @@ static cursor scan_number(scanner *s, cursor p) {
     } else if (*p >= '1' && *p <= '9') {
         digits = p;
         while (scan_digit(*p)) p++;
-        suspicious = p - digits > 300;
+        suspicious = p - digits > 200; /* 200 digits and e99 still fit a double */
     } else {
         return scan_fail(s, p, SCAN_SYNTAX);
     }
