@@ -50,6 +50,8 @@ class ExpressionError(RouterError):
 
     def __init__(self, message: str, *, text: str = "", column: int = 0, hint: str = "") -> None:
         self.message, self.text, self.column, self.hint = message, text, column, hint
+        self.field = ""
+        """Where the expression stands, once somebody knows."""
         place = f"column {column}: " if column else ""
         super().__init__(f"{place}{message}" + (f" ({hint})" if hint else ""))
 

@@ -315,6 +315,45 @@ cdef class Object(Node):
         return found
 
 
+class MissingField(Exception):
+    """A required field has no value for this event. `field` is its dotted name."""
+
+    def __init__(self, field):
+        super().__init__(f"{field} is required")
+        self.field = field
+
+
+cdef class Fields(Node):
+    """The members of a mapped row: nulls and empty objects are left out, required ones insisted on,
+    and `rest` gives what the members do not name themselves."""
+
+    cdef tuple keys
+    cdef tuple parts
+    cdef tuple required
+    cdef Node rest
+
+    cdef object value(self, Context c):
+        cdef dict found = {}
+        cdef Py_ssize_t i
+        cdef Node part
+        cdef object value, key, more
+        for i in range(len(self.keys)):
+            part = <Node>self.parts[i]
+            value = part.value(c)
+            if value is None or (type(value) is dict and not <dict>value and type(part) is Fields):
+                if self.required[i] is not None:
+                    raise MissingField(self.required[i])
+            else:
+                found[self.keys[i]] = value
+        if self.rest is not None:
+            more = self.rest.value(c)
+            if type(more) is dict:
+                for key, value in (<dict>more).items():
+                    if key not in found and value is not None:
+                        found[key] = value
+        return found
+
+
 cdef class Template(Node):
     cdef tuple parts
 
@@ -531,6 +570,47 @@ cdef Node build_special(str name, tuple arguments):
     each = Each()
     each.items, each.body, each.filters = arguments[0], arguments[1], name == "filter"
     return each
+
+
+cdef Node build_fields(dict table, str prefix, set read):
+    cdef Fields fields = Fields()
+    keys, parts, required = [], [], []
+    for name, value in table.items():
+        key = name[:-1] if name.endswith("!") else name
+        where = f"{prefix}{key}"
+        if type(value) is dict:
+            part = build_fields(value, where + ".", read)
+        else:
+            try:
+                tree = parse(value)
+                part = build(tree, value)
+            except ExpressionError as error:
+                error.field = where
+                raise
+            read |= paths(tree)
+        if name == "...":
+            fields.rest = part
+            continue
+        keys.append(key)
+        parts.append(part)
+        required.append(where if name.endswith("!") else None)
+    fields.keys, fields.parts, fields.required = tuple(keys), tuple(parts), tuple(required)
+    return fields
+
+
+def compile_fields(dict table not None):
+    """Compile a table of expressions to one that gives an object.
+
+    A name ending in `!` is required: without a value `MissingField` is raised. `...` names an
+    expression whose members are added where the table has none of that name. Raises
+    `ExpressionError`, whose `field` tells where.
+    """
+    cdef Expr expr = Expr()
+    read = set()
+    expr.node = build_fields(table, "", read)
+    expr.text = "{…}"
+    expr.paths = frozenset(read)
+    return expr
 
 
 def check_call(name, count, text, column):
