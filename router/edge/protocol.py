@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import cast
 
 import httptools
 
@@ -133,8 +134,8 @@ class Connection(asyncio.Protocol):
         self._raw_bytes = self._head_size = self._body_size = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports have the methods of asyncio.Transport without being one.
+        self._transport = transport = cast(asyncio.Transport, transport)
         shared = self._shared
         if len(shared.all) >= shared.limits.connections:
             REFUSED_CONNECTIONS.labels("cap").inc()

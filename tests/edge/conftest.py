@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+import uvloop
 
 from router.dedup import Dedup
 from router.edge.rejected import Rejected, read_rejected
@@ -101,6 +102,12 @@ def parse_answer(data: bytes) -> tuple[int, dict[str, str], bytes]:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return int(first.split()[1]), {k.lower(): v for k, v in headers.items()}, body
+
+
+@pytest.fixture
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The loop that `router serve` runs on."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
