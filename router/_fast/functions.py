@@ -120,7 +120,8 @@ def _fits(part: Any, char: str) -> bool:
         return True
     if part[0] == "=":
         return bool(part[1] == char)
-    return any(low <= char <= high for low, high in part[1]) != part[0]
+    inside = any(low <= char <= high for low, high in part[1])
+    return inside is not bool(part[0])
 
 
 @_function("match(text, glob)", "Does the whole text fit the glob? `*` any run, `?` one character, "
@@ -492,6 +493,31 @@ def compact(value: Any) -> Any:
     if not isinstance(value, dict):
         return None
     return {key: item for key, item in value.items() if item is not None}
+
+
+@_function("get(object, name)", "The member of that name, where the name is an expression too.")
+def get(value: Any, name: Any) -> Any:
+    return value.get(name) if isinstance(value, dict) and isinstance(name, str) else None
+
+
+@_function("object(name, value, …)", "An object with these members; null ones left out.",
+           least=2, most=None)  # fmt: skip
+def object_(*parts: Any) -> dict[str, Any]:
+    pairs = zip(parts[::2], parts[1::2], strict=False)
+    return {text_of(key) or "": value for key, value in pairs if value is not None}
+
+
+@_function("flat(list)", "Lists within the list taken apart, one level; null items left out.")
+def flat(value: Any) -> Any:
+    if not isinstance(value, list):
+        return None
+    found: list[Any] = []
+    for item in value:
+        if isinstance(item, list):
+            found += item
+        elif item is not None:
+            found.append(item)
+    return found
 
 
 @_function("keys(object)", "The members' names.")

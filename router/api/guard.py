@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 _OPEN = frozenset({"/", "/health", "/ready", "/metrics"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -19,9 +20,7 @@ def _host_name(header: str) -> str:
     return header.rsplit(":", 1)[0] if ":" in header else header
 
 
-def make_guard(
-    host: str, token: str
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def make_guard(host: str, token: str) -> Middleware:
     """A middleware. Without a token only requests addressed to loopback names are served, so that
     a web page cannot reach the API by a name of its own that resolves here (DNS rebinding)."""
 

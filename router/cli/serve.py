@@ -53,7 +53,7 @@ def command(
         click.echo(f"wrote a first workspace to {workspace}/")
     settings = load_workspace(workspace).settings
     set_up_logging(settings.logging.format, settings.logging.level)
-    overrides = {"host": host, "port": port, "control_port": control_port}
+    overrides: dict[str, object] = {"host": host, "port": port, "control_port": control_port}
     uvloop.run(_serve(workspace, data, overrides))
 
 

@@ -65,7 +65,7 @@ class Consumer:
         self._next_due_ms = 0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self._unlisten = lambda: None
+        self._unlisten: Callable[[], None] | None = None
         self._filtered = {
             reason: FILTERED.labels(self.id, reason)
             for reason in ("source", "filter", "integrations", "no_action")
@@ -93,7 +93,8 @@ class Consumer:
     async def stop(self, grace: float) -> None:
         """Read no more, send what is queued, wait `grace` seconds for what is in flight."""
         self._stopping = True
-        self._unlisten()
+        if self._unlisten is not None:
+            self._unlisten()
         self._wake.set()
         if self._task is not None:
             _, late = await asyncio.wait({self._task}, timeout=grace)

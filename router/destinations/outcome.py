@@ -17,7 +17,7 @@ class Outcome(StrEnum):
     """Too fast: the whole destination pauses."""
     dropped = "dropped"
     """Refused for good: the row goes to the dead letters."""
-    split = "split"
+    split = "split"  # type: ignore[assignment]
     """Refused as a batch: it is halved until the row at fault stands alone."""
     reauth = "reauth"
     pause = "pause"

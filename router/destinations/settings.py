@@ -63,7 +63,7 @@ def _problem(setting: Setting, value: Any) -> str:
         return "must not be empty"
     if setting.choices and value not in setting.choices:
         return f"has to be one of {', '.join(setting.choices)}"
-    if setting.type == "url" and value:
+    if setting.type == "url" and isinstance(value, str) and value:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return "has to be a URL that begins with http:// or https://"

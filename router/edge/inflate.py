@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 
@@ -48,7 +49,7 @@ def _one(body: bytes, wbits: int, limit: int) -> tuple[bytes, bytes]:
     stream = isal_zlib.decompressobj(wbits=wbits)
     try:
         out = stream.decompress(body, limit + 1)
-    except isal_zlib.IsalError:
+    except IsalError:  # type: ignore[misc]
         raise CannotInflate(
             "invalid_encoding", "the body is not what its Content-Encoding says"
         ) from None

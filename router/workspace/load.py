@@ -8,7 +8,7 @@ import tomllib
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -75,7 +75,7 @@ def _syntax_error(file: str, message: str) -> ConfigError:
     )
 
 
-def explain(message: str, model: type[Model]) -> tuple[tuple[str, ...], str, str]:
+def explain(message: str, model: type[msgspec.Struct]) -> tuple[tuple[str, ...], str, str]:
     """A msgspec message as (key path, message that names the field, hint)."""
     at = ""
     if match := _AT.search(message):
@@ -93,12 +93,16 @@ def explain(message: str, model: type[Model]) -> tuple[tuple[str, ...], str, str
     return path, f"`{dotted}`: {message[:1].lower()}{message[1:]}", ""
 
 
-def _struct_at(model: Any, path: tuple[str, ...]) -> type[Model]:
+def _struct_at(model: Any, path: tuple[str, ...]) -> type[msgspec.Struct]:
+    """The struct that `path` leads to, through members and through the values of tables."""
+    kind = model
     for part in path:
-        kind = get_type_hints(model).get(part)
-        if not (isinstance(kind, type) and issubclass(kind, Model)):
-            break
-        model = kind
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            kind = get_type_hints(kind).get(part)
+        elif get_args(kind):
+            kind = get_args(kind)[-1]
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            model = kind
     return model  # type: ignore[no-any-return]
 
 
