@@ -29,7 +29,7 @@ from router.metrics import INFO, RELOADS
 from router.store import Store
 from router.workspace.load import load_workspace
 from router.workspace.models import Workspace
-from router.workspace.watch import watch_workspace
+from router.workspace.watch import signature, watch_workspace
 
 _log = logging.getLogger(__name__)
 _HOUSEKEEPING_SECONDS = 5.0
@@ -90,6 +90,7 @@ class App:
     def __init__(self, workspace_folder: Path, data: Path, overrides: dict[str, Any]) -> None:
         self.folder, self.data = workspace_folder, data
         self._overrides = overrides
+        self._signature = signature(workspace_folder)
         workspace, compiled = check_workspace(workspace_folder, data)
         self.workspace = self._override(workspace)
         self._compiled = compiled
@@ -198,6 +199,7 @@ class App:
     async def reload(self) -> str:
         """Validate the workspace as a whole, then swap it in; returns why not, or ""."""
         async with self._reloading:
+            self._signature = signature(self.folder)
             try:
                 workspace, compiled = await asyncio.to_thread(
                     check_workspace, self.folder, self.data
@@ -243,6 +245,8 @@ class App:
         while True:
             try:
                 self._retain()
+                if signature(self.folder) != self._signature:
+                    await self.reload()
             except Exception:
                 _log.exception("retention failed, going on")
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)

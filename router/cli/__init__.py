@@ -50,9 +50,9 @@ def cli() -> None:
 def main() -> None:
     """Entry point: turns our own errors into a message and an exit code."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # Without click's own handling `Exit` comes back as the value.
+        code = cli(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from watchfiles import Change, awatch
@@ -25,3 +26,15 @@ async def watch_workspace(folder: Path, changed: Callable[[], None], stop: async
         recursive=True,
     ):
         changed()
+
+
+def signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, times and sizes of the workspace's files: changes where no notice of one arrives, as
+    on a network file system."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if _is_workspace_file(Change.modified, str(path)):
+            with suppress(OSError):
+                status = path.stat()
+                found.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(found)
