@@ -16,6 +16,7 @@ from typing import cast
 
 import httptools
 
+from router._fast.http import scan_request
 from router.edge.cors import cors_headers
 from router.edge.message import SUCCESS, Request, Respond, Response, refusal
 from router.metrics import CONNECTIONS, REFUSED_CONNECTIONS, REQUESTS
@@ -166,6 +167,11 @@ class Connection(asyncio.Protocol):
         if self._phase == _CLOSING:
             return
         if self._phase == _IDLE:
+            limits = self._shared.limits
+            usual = scan_request(data, limits.header_bytes, limits.body_bytes)
+            if usual is not None:
+                self._take(b"POST", *usual, not self._shared.stopping, "1.1")
+                return
             self._phase, self._since = _HEADERS, self._shared.now
         if self._phase == _HEADERS:
             self._raw_bytes += len(data)
@@ -223,15 +229,21 @@ class Connection(asyncio.Protocol):
             return
         parser, headers, chunks = self._parser, self._headers, self._chunks
         keep_alive = parser.should_keep_alive() and not self._shared.stopping
-        slot = _Slot(self, headers.get(b"origin", b""), keep_alive, parser.get_http_version())
-        self._slots.append(slot)
-        request = Request(
-            parser.get_method(), self._target, headers,
-            chunks[0] if len(chunks) == 1 else b"".join(chunks), self._peer,
-        )  # fmt: skip
+        target, body = self._target, chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._begin()
+        self._take(
+            parser.get_method(), target, headers, body, keep_alive, parser.get_http_version()
+        )
+
+    def _take(
+        self, method: bytes, target: bytes, headers: dict[bytes, bytes], body: bytes,
+        keep_alive: bool, version: str,
+    ) -> None:  # fmt: skip
+        """Hand on a whole request."""
         self._since = self._shared.now
-        self._shared.handler(request, slot.respond)
+        slot = _Slot(self, headers.get(b"origin", b""), keep_alive, version)
+        self._slots.append(slot)
+        self._shared.handler(Request(method, target, headers, body, self._peer), slot.respond)
         if len(self._slots) >= _PIPELINE:
             self._pause()
 

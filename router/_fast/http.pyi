@@ -1,0 +1,3 @@
+def scan_request(
+    data: bytes, head_limit: int, body_limit: int
+) -> tuple[bytes, dict[bytes, bytes], bytes] | None: ...
