@@ -39,10 +39,14 @@ class Result(msgspec.Struct):
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
-    """A request's bytes."""
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Authorization: Basic YmVuY2g6",
-             "Content-Type: application/json", "User-Agent: bench", f"Content-Length: {len(body)}",
-             *headers]  # fmt: skip
+    """A request's bytes, with the headers that Segment's Node SDK sends."""
+    lines = [
+        f"POST {path} HTTP/1.1", "host: 127.0.0.1:8080", "connection: keep-alive",
+        "Content-Type: application/json", "User-Agent: analytics-node-next/latest",
+        "Authorization: Basic YmVuY2g6", "accept: */*", "accept-language: *",
+        "sec-fetch-mode: cors", "accept-encoding: gzip, deflate",
+        f"content-length: {len(body)}", *headers,
+    ]  # fmt: skip
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 

@@ -1,4 +1,5 @@
-"""What is measured, each in a process of its own: `python -m bench.servers edge|aiohttp DIR`.
+"""What is measured, each in a process of its own: `python -m bench.servers NAME DIR`, with
+`edge`, `aiohttp` (on asyncio's own loop, as it comes) or `aiohttp-uvloop`.
 
 Prints the port it listens on, and runs until its standard input ends.
 """
@@ -56,7 +57,7 @@ async def trim(log: EventLog) -> None:
         log.retain(floor=log.end, keep_after_ms=1 << 62)
 
 
-async def plain(_: Path) -> None:
+async def plain() -> None:
     """The baseline: an aiohttp handler that reads the body and stores nothing."""
 
     async def handle(request: web.Request) -> web.Response:
@@ -75,4 +76,9 @@ async def plain(_: Path) -> None:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, {0})
-    uvloop.run({"edge": edge, "aiohttp": plain}[sys.argv[1]](Path(sys.argv[2])))
+    if sys.argv[1] == "aiohttp":
+        asyncio.run(plain())
+    elif sys.argv[1] == "aiohttp-uvloop":
+        uvloop.run(plain())
+    else:
+        uvloop.run(edge(Path(sys.argv[2])))
