@@ -9,11 +9,13 @@ log itself.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import struct
 import time
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 from router._fast.crc32c import crc32c
@@ -27,6 +29,8 @@ _HEAD = struct.Struct("<IIQQI")
 _MAGIC = 0x31444945
 _READ_BYTES = 1 << 20
 _FLUSH_SECONDS = 1.0
+_BUSY_SECONDS = 0.05
+"""Between two notes while much comes in, so that they read what the log still has in memory."""
 
 
 def _hour(time_ms: float) -> int:
@@ -44,6 +48,15 @@ def _seed(path: Path) -> bytes:
     return seed
 
 
+def _append(path: Path, data: bytes) -> None:
+    """All of `data` or, where the disk is full, nothing."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        if file.write(data) < len(data):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 class Dedup:
     """`seen` is what the edge asks; the rest keeps it across restarts."""
 
@@ -52,7 +65,8 @@ class Dedup:
         folder.mkdir(parents=True, exist_ok=True)
         self.seen = Seen(_seed(folder / "seed"), hours)
         self._flusher: asyncio.Task[None] | None = None
-        self._covered = log.start
+        self._stop = asyncio.Event()
+        self._covered, self._dropped_at = log.start, 0
         if hours:
             self._restore()
 
@@ -64,13 +78,13 @@ class Dedup:
     def start(self) -> None:
         """Begin to note what the log gains, about once a second."""
         if self._hours:
-            self._flusher = asyncio.get_running_loop().create_task(self._flush_forever())
+            self._flusher = asyncio.get_running_loop().create_task(self._flush_until(self._stop))
 
     def _restore(self) -> None:
         now_ms = time.time() * 1000
-        self._drop_old(now_ms)
-        ranges = sorted(r for path in sorted(self._folder.glob("*.ids")) for r in self._load(path))
+        self._drop_old(_hour(now_ms))
         window_start = self._log.offset_at(int(now_ms - self._hours * 3_600_000))
+        ranges = sorted(r for path in sorted(self._folder.glob("*.ids")) for r in self._load(path))
         self._covered = max(window_start, self._log.start)
         for first, end in ranges:
             if first > self._covered:
@@ -80,21 +94,26 @@ class Dedup:
             self.seen.load(self._note(records))
 
     def _load(self, path: Path) -> list[tuple[int, int]]:
-        """Take a file's ids; returns the ranges of offsets it covers. Ends at what is damaged."""
-        data = path.read_bytes()
-        at, ranges = 0, []
-        while at + _HEAD.size <= len(data):
-            magic, crc, first, end, length = _HEAD.unpack_from(data, at)
-            body = data[at + 8 : at + _HEAD.size + length]
-            if magic != _MAGIC or len(body) < _HEAD.size - 8 + length or crc32c(body) != crc:
-                break
-            if end <= self._log.end:
-                self.seen.load(body[_HEAD.size - 8 :])
+        """Take a file's ids; returns the ranges of offsets it covers.
+
+        The file is cut off at what is damaged, and at what the log does not have: left in place,
+        that would count as soon as the log had grown past it.
+        """
+        ranges, at, size = [], 0, path.stat().st_size
+        with path.open("rb") as file:
+            while len(head := file.read(_HEAD.size)) == _HEAD.size:
+                magic, crc, first, end, length = _HEAD.unpack(head)
+                if magic != _MAGIC or at + _HEAD.size + length > size or end > self._log.end:
+                    break
+                ids = file.read(length)
+                if crc32c(ids, crc32c(head[8:])) != crc:
+                    break
+                self.seen.load(ids)
                 ranges.append((first, end))
-            at += _HEAD.size + length
-        if at < len(data):
+                at += _HEAD.size + length
+        if at < size:
             _log.warning(
-                "an ids file is damaged, its rest is read from the log again",
+                "an ids file is damaged or ahead of the log, its rest is read from the log again",
                 extra={"file": path.name, "position": at},
             )
             os.truncate(path, at)
@@ -110,19 +129,21 @@ class Dedup:
         return []
 
     def _note(self, records: list[Record]) -> bytes:
-        """Write the ids of `records` to their hours' files; returns them."""
-        by_hour: dict[int, list[Record]] = {}
-        for record in records:
-            by_hour.setdefault(_hour(record.time_ms), []).append(record)
+        """Write the ids of `records` to their hours' files; returns them.
+
+        One batch a run of records of the same hour, each beginning where the last one ended, so
+        that a crash between two of them leaves nothing covered that is not noted.
+        """
         noted = []
-        for hour, group in by_hour.items():
+        for hour, run in groupby(records, lambda record: _hour(record.time_ms)):
+            group = list(run)
             found = b"".join(self._records(record, hour) for record in group)
             end = group[-1].offset + group[-1].count
-            rest = struct.pack("<QQI", group[0].offset, end, len(found)) + found
-            with (self._folder / f"{hour:010d}.ids").open("ab") as file:
-                file.write(struct.pack("<II", _MAGIC, crc32c(rest)) + rest)
+            rest = struct.pack("<QQI", self._covered, end, len(found)) + found
+            batch = struct.pack("<II", _MAGIC, crc32c(rest)) + rest
+            _append(self._folder / f"{hour:010d}.ids", batch)
             noted.append(found)
-        self._covered = records[-1].offset + records[-1].count
+            self._covered = end
         return b"".join(noted)
 
     def _records(self, record: Record, hour: int) -> bytes:
@@ -131,29 +152,36 @@ class Dedup:
         except ValueError:
             return b""
 
-    async def _flush_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
+    async def _flush_until(self, stop: asyncio.Event) -> None:
+        pause = _FLUSH_SECONDS
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
             try:
-                await self._flush()
+                busy = await self._flush() > 1
+                pause = _BUSY_SECONDS if busy else _FLUSH_SECONDS
             except OSError as error:
+                pause = _FLUSH_SECONDS
                 _log.warning("ids could not be noted, trying again", extra={"error": str(error)})
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> int:
+        """Note what the log has gained; returns in how many readings."""
+        readings = 0
         while records := self._read():
             await asyncio.to_thread(self._note, records)
-        self._drop_old(time.time() * 1000)
+            readings += 1
+        if (hour := _hour(time.time() * 1000)) != self._dropped_at:
+            self._drop_old(hour)
+        return readings
 
-    def _drop_old(self, now_ms: float) -> None:
-        oldest = _hour(now_ms) - self._hours
+    def _drop_old(self, hour: int) -> None:
+        self._dropped_at = hour
         for path in self._folder.glob("*.ids"):
-            if path.stem.isdecimal() and int(path.stem) < oldest:
+            if path.stem.isdecimal() and int(path.stem) < hour - self._hours:
                 path.unlink(missing_ok=True)
 
     async def close(self) -> None:
+        """Note the rest. What comes after is taken from the log at the next start."""
         if self._flusher is not None:
-            self._flusher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._flusher
-            with suppress(OSError):
-                await self._flush()
+            self._stop.set()
+            await self._flusher

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
+
+import pytest
 
 from router.dedup import Dedup
 from router.event import pack_block
@@ -62,6 +65,77 @@ async def test_what_the_log_lost_is_not_remembered(tmp_path: Path) -> None:
     dedup = Dedup.open(tmp_path / "dedup", log, 24)
     assert knows(dedup, "kept")
     assert not knows(dedup, "lost")
+    await log.close()
+
+
+async def test_ids_the_log_never_had_do_not_come_back_when_it_has_grown(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    dedup = Dedup.open(tmp_path / "dedup", log, 24)
+    await log.append_wait(block("kept"), 1, NOW)
+    await dedup._flush()
+    await log.append_wait(block("lost"), 1, NOW)
+    await dedup._flush()
+    await log.close()
+    path = next((tmp_path / "log").glob("*.log"))
+    path.write_bytes(path.read_bytes()[:-3])
+    for id_ in ("instead", "later"):
+        log = open_log(tmp_path)
+        dedup = Dedup.open(tmp_path / "dedup", log, 24)
+        assert not knows(dedup, "lost")
+        await log.append_wait(block(id_), 1, NOW)
+        await log.close()
+    log = open_log(tmp_path)
+    dedup = Dedup.open(tmp_path / "dedup", log, 24)
+    assert [knows(dedup, id_) for id_ in ("kept", "instead", "later", "lost")] == [1, 1, 1, 0]
+    await log.close()
+
+
+async def test_a_clock_set_back_over_an_hour_leaves_no_gap(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    dedup = Dedup.open(tmp_path / "dedup", log, 24)
+    hour = 3_600_000
+    for number, time_ms in enumerate((NOW - hour, NOW, NOW - hour)):
+        await log.append_wait(block(f"m{number}"), 1, time_ms)
+    await dedup._flush()
+    await log.close()
+    newest = max((tmp_path / "dedup").glob("*.ids"))
+    newest.write_bytes(b"")
+    log = open_log(tmp_path)
+    dedup = Dedup.open(tmp_path / "dedup", log, 24)
+    assert all(knows(dedup, f"m{number}") for number in range(3))
+    await log.close()
+
+
+async def test_a_restart_reads_only_what_was_not_noted(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    dedup = Dedup.open(tmp_path / "dedup", log, 24)
+    await log.append_wait(block("a", "b"), 2, NOW)
+    await dedup._flush()
+    [path] = (tmp_path / "dedup").glob("*.ids")
+    noted = path.stat().st_size
+    await log.close()
+    for _ in range(2):
+        log = open_log(tmp_path)
+        Dedup.open(tmp_path / "dedup", log, 24)
+        await log.close()
+    assert path.stat().st_size == noted
+
+
+async def test_notes_that_do_not_fit_are_taken_back(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    dedup = Dedup.open(tmp_path / "dedup", log, 24)
+    await log.append_wait(block("a"), 1, NOW)
+    await dedup._flush()
+    [path] = (tmp_path / "dedup").glob("*.ids")
+    before = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, resource.RLIM_INFINITY))
+    try:
+        records = log.read(0)
+        with pytest.raises(OSError, match="No space"):
+            dedup._note(records)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert path.read_bytes() == before
     await log.close()
 
 

@@ -9,6 +9,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memcmp
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+
 import struct
 
 
@@ -24,7 +26,7 @@ DEF STACK = 512
 cdef uint64_t FINGER = 0x0000FFFFFFFFFFFF
 """The part of `high` that belongs to the fingerprint; the hour's tag is above it."""
 
-PREFIX = b'{"messageId":"'
+cdef const unsigned char *PREFIX = b'{"messageId":"'
 
 
 cdef inline uint16_t tag_of(unsigned int hour) noexcept nogil:
@@ -33,7 +35,8 @@ cdef inline uint16_t tag_of(unsigned int hour) noexcept nogil:
 
 
 cdef class Seen:
-    """A set of (source, messageId) that forgets after `hours` hours; 0 remembers nothing.
+    """A set of (source, messageId) that forgets after `hours` to `hours + 1` hours; 0 remembers
+    nothing.
 
     `seed` is 16 secret bytes: fingerprints of one set mean nothing to another.
     """
@@ -85,11 +88,14 @@ cdef class Seen:
             siphash128(inner, source, source_len, out)
 
     cdef bint alive(self, uint64_t high, uint16_t tag) noexcept nogil:
-        """Is the slot's hour within the window that ends at `tag`? A later hour counts as seen."""
+        """Is the slot's hour within the window that ends at `tag`? A later hour counts as seen.
+
+        The hour at the window's far end is within it: its last minutes are less than `window` ago.
+        """
         cdef int age = (<int>tag - <int>(high >> 48)) % TAGS
         if age < 0:
             age += TAGS
-        return age < self.window or age > TAGS - 48
+        return age <= self.window or age > TAGS - 48
 
     cdef int check_add(self, const unsigned char *source, Py_ssize_t source_len,
                        const unsigned char *message_id, Py_ssize_t id_len,
@@ -201,26 +207,30 @@ cdef class Seen:
         return self.remove(&source[0], source.shape[0],
                            &message_id[0], message_id.shape[0]) == 1
 
-    def discard_block(self, bytes payload):
+    def discard_block(self, bytes payload not None):
         """Forget the ids of every event of a block that could not be appended."""
-        cdef bytes source
-        for source, message_id in ids_of(payload):
-            self.discard(source, message_id)
+        cdef Walk walk
+        begin(&walk, payload)
+        while following(&walk):
+            self.remove(walk.source, walk.source_length, walk.id, walk.id_length)
 
-    def records(self, bytes payload, unsigned int hour):
-        """The fingerprints of a block's events, 16 bytes each, for `load`."""
+    def records(self, bytes payload not None, unsigned int hour):
+        """The fingerprints of a block's events, 16 bytes each, for `load`.
+
+        Raises `ValueError` where `payload` is no block. May run beside the loop: touches no table.
+        """
+        cdef Walk walk
         cdef uint64_t out[2]
-        cdef const unsigned char *source_bytes
-        cdef const unsigned char *id_bytes
-        cdef bytes source, message_id
-        parts = []
-        for source, message_id in ids_of(payload):
-            source_bytes = source
-            id_bytes = message_id
-            self.fingerprint(source_bytes, len(source), id_bytes, len(message_id), out)
+        cdef Py_ssize_t found = 0
+        begin(&walk, payload)
+        cdef bytes records = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>walk.count * 16)
+        cdef char *to = PyBytes_AS_STRING(records)
+        while following(&walk):
+            self.fingerprint(walk.source, walk.source_length, walk.id, walk.id_length, out)
             out[1] = (out[1] & FINGER) | (<uint64_t>tag_of(hour) << 48)
-            parts.append((<unsigned char *>out)[:16])
-        return b"".join(parts)
+            memcpy(to + found * 16, out, 16)
+            found += 1
+        return records[:found * 16]
 
     def load(self, const unsigned char[::1] records not None):
         """Remember what `records` gave earlier."""
@@ -236,33 +246,72 @@ cdef class Seen:
                 self.insert(slot[0], slot[1] & FINGER, <uint16_t>(slot[1] >> 48))
 
 
-def ids_of(bytes payload):
+def ids_of(bytes payload not None):
     """(source, messageId) of every event of a block (router/event.py), the id as it is escaped."""
+    cdef Walk walk
+    found = []
+    begin(&walk, payload)
+    while following(&walk):
+        found.append((walk.source[:walk.source_length], walk.id[:walk.id_length]))
+    return found
+
+
+cdef struct Walk:
+    # From one event of a block to the next, and the id in each.
+    const unsigned char *source
+    Py_ssize_t source_length
+    const unsigned char *id
+    Py_ssize_t id_length
+    const unsigned char *entry
+    const unsigned char *event
+    uint32_t count
+    uint32_t left
+
+
+cdef int begin(Walk *walk, bytes payload) except -1:
+    """Checks once that the block's lengths stay inside it."""
     cdef const unsigned char *data = payload
     cdef Py_ssize_t length = len(payload)
-    cdef uint32_t count, size
-    cdef Py_ssize_t name_length, table_at, at, end, start
+    cdef uint32_t size, i
     if length < 8:
         raise ValueError("an event block needs at least 8 bytes")
-    memcpy(&count, data + 4, 4)
-    name_length = data[1]
-    table_at = 8
-    at = table_at + <Py_ssize_t>count * 8
-    if at + name_length > length:
+    memcpy(&walk.count, data + 4, 4)
+    walk.left = walk.count
+    walk.entry = data + 8
+    walk.source_length = data[1]
+    cdef Py_ssize_t at = 8 + <Py_ssize_t>walk.count * 8
+    if at + walk.source_length > length:
         raise ValueError("an event block ends inside its own table")
-    source = payload[at:at + name_length]
-    at += name_length
-    found = []
-    cdef uint32_t i
-    for i in range(count):
-        memcpy(&size, data + table_at + 8 * <Py_ssize_t>i, 4)
-        if at + size > length:
-            raise ValueError("an event block's lengths exceed its size")
-        if size > 14 and memcmp(data + at, <const unsigned char *>PREFIX, 14) == 0:
-            start = end = at + 14
-            while end < at + size and data[end] != 34:
-                end += 2 if data[end] == 92 else 1
-            if start < end < at + size:
-                found.append((source, payload[start:end]))
+    walk.source = data + at
+    at += walk.source_length
+    walk.event = data + at
+    for i in range(walk.count):
+        memcpy(&size, walk.entry + <Py_ssize_t>i * 8, 4)
         at += size
-    return found
+    if at > length:
+        raise ValueError("an event block's lengths exceed its size")
+    return 0
+
+
+cdef bint following(Walk *walk) noexcept nogil:
+    """Go on to the next event that has an id."""
+    cdef uint32_t size
+    cdef const unsigned char *at
+    cdef const unsigned char *end
+    while walk.left:
+        walk.left -= 1
+        memcpy(&size, walk.entry, 4)
+        walk.entry += 8
+        at = walk.event
+        end = at + size
+        walk.event = end
+        if size <= 14 or memcmp(at, PREFIX, 14) != 0:
+            continue
+        at += 14
+        walk.id = at
+        while at < end and at[0] != 34:
+            at += 2 if at[0] == 92 else 1
+        if walk.id < at < end:
+            walk.id_length = at - walk.id
+            return True
+    return False

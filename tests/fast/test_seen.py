@@ -36,6 +36,13 @@ def test_it_behaves_like_a_dict_that_forgets(
             reference.discard(source, id_)
 
 
+def test_an_id_is_known_for_all_of_its_last_hour() -> None:
+    seen = Seen(SEED, 24)
+    assert seen.add(b"web", b"late in hour 100", 100)
+    assert not seen.add(b"web", b"late in hour 100", 124)
+    assert seen.add(b"web", b"late in hour 100", 125)
+
+
 def test_many_ids_grow_the_tables_and_expired_ones_are_left_out() -> None:
     seen = Seen(SEED, 24)
     for i in range(100_000):

@@ -12,7 +12,7 @@ class Seen:
         if not self.hours:
             return True
         last = self.when.get((source, message_id))
-        if last is not None and hour - last < self.hours:
+        if last is not None and hour - last <= self.hours:
             return False
         self.when[source, message_id] = hour
         return True
