@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from router.log.frame import HEAD_BYTES, find_frame, read_frame, read_head
@@ -20,14 +21,18 @@ def find_segments(folder: Path) -> list[Segment]:
     for path in folder.iterdir():
         if match := _NAME.match(path.name):
             found.append(Segment(path, int(match[1]), path.stat().st_size))
-    return sorted(found, key=lambda segment: segment.base)
+    found.sort(key=lambda segment: segment.base)
+    for segment, following in pairwise(found):
+        segment.limit = following.base
+    return found
 
 
 def recover(segment: Segment) -> int:
     """Go through the last segment; sets its size and index, returns the offset after it.
 
     A torn tail ends it. A damaged frame with whole ones behind it does not: those were
-    acknowledged too.
+    acknowledged too. What is found is synced, for a process that was killed may have got no further
+    than writing it, and whoever reads it from now on relies on its staying.
     """
     data = os.pread(segment.fd, segment.size, 0)
     index = segment.index = Index()
@@ -52,4 +57,5 @@ def recover(segment: Segment) -> int:
         })  # fmt: skip
         position = following
     segment.size = position
+    os.fdatasync(segment.fd)
     return expected

@@ -6,6 +6,7 @@ import os
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from router._fast.crc32c import crc32c
@@ -22,19 +23,25 @@ def segment_path(folder: Path, base: int) -> Path:
 
 
 class Index:
-    """Where every 64 KiB or so a frame begins: offset, file position, time. All three ascend."""
+    """Where every 64 KiB or so a frame begins: offset, file position, time. All three ascend.
+
+    The time is the latest of all frames up to there: a clock that is set back leaves no hole.
+    """
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
         self.positions: list[int] = []
         self.times: list[int] = []
+        self._latest = 0
 
     def note(self, offset: int, position: int, time_ms: int) -> None:
         """Remember a frame if the last one noted is far enough back."""
+        if time_ms > self._latest:
+            self._latest = time_ms
         if not self.positions or position - self.positions[-1] >= _STRIDE:
             self.offsets.append(offset)
             self.positions.append(position)
-            self.times.append(time_ms)
+            self.times.append(self._latest)
 
     def position_of(self, offset: int) -> int:
         """A frame's position at or before the one that holds `offset`; 0 without any."""
@@ -76,10 +83,14 @@ class Index:
 
 
 class Segment:
-    """One file of the log. `size` is how many of its bytes hold frames."""
+    """One file of the log. `size` is how many of its bytes hold frames.
+
+    `limit` is the next segment's first offset: frames from there on were written in vain here.
+    """
 
     def __init__(self, path: Path, base: int, size: int) -> None:
         self.path, self.base, self.size = path, base, size
+        self.limit = 1 << 64
         self.index: Index | None = None
         self._fd = -1
 
@@ -87,8 +98,11 @@ class Segment:
     def fd(self) -> int:
         """Opened when it is first read."""
         if self._fd < 0:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self.open()
         return self._fd
+
+    def open(self) -> None:
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -107,15 +121,16 @@ class Segment:
             self.index = Index()
             for position, head in self._heads():
                 self.index.note(head.offset, position, head.time_ms)
-            self.index.save(self.index_path, self.size)
+            with suppress(OSError):
+                self.index.save(self.index_path, self.size)
         return self.index
 
-    def _heads(self) -> Iterator[tuple[int, Head]]:
-        """Every frame's header without its block; ends at the first that is none."""
-        position, expected = 0, self.base
+    def _heads(self, position: int = 0) -> Iterator[tuple[int, Head]]:
+        """The headers from `position` on, without blocks; ends at the first that is none."""
+        expected = self.base
         while position < self.size:
             head = read_head(os.pread(self.fd, HEAD_BYTES, position), 0)
-            if head is None or head.offset < expected:
+            if head is None or not expected <= head.offset < self.limit:
                 return
             yield position, head
             expected = head.offset + head.count
@@ -133,7 +148,9 @@ class Segment:
             if position + HEAD_BYTES > start + len(data):
                 data, start = self._chunk(position, _CHUNK), position
             head = read_head(data, position - start)
-            if head is not None and head.offset >= expected:
+            if head is not None and expected <= head.offset:
+                if head.offset >= self.limit:
+                    return records
                 end = position + HEAD_BYTES + head.length
                 expected = head.offset + head.count
                 if expected <= offset:
@@ -173,15 +190,16 @@ class Segment:
 
     def offset_at(self, time_ms: int) -> int | None:
         """Offset of the first record received at or after `time_ms`, or None."""
-        position = self.load_index().position_at(time_ms)
-        for at, head in self._heads():
-            if at >= position and head.time_ms >= time_ms:
+        for _, head in self._heads(self.load_index().position_at(time_ms)):
+            if head.time_ms >= time_ms:
                 return head.offset
         return None
 
     def first_time(self) -> int | None:
-        head = read_head(os.pread(self.fd, HEAD_BYTES, 0), 0)
-        return head.time_ms if head is not None else None
+        """When its first record was received; None while it has none."""
+        for _, head in self._heads():
+            return head.time_ms
+        return None
 
     def delete(self) -> None:
         self.close()

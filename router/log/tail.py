@@ -8,6 +8,7 @@ from router.log.frame import Record
 
 _MAX_BYTES = 4 * 1024 * 1024
 _TRIM = 1024
+_GONE = Record(-1, 0, 0, b"")
 
 
 class Tail:
@@ -24,11 +25,16 @@ class Tail:
         self._offsets.append(record.offset)
         self._bytes += len(record.payload)
         while self._bytes > _MAX_BYTES and self._first < len(self._records) - 1:
-            self._bytes -= len(self._records[self._first].payload)
-            self._first += 1
+            self._forget_first()
         if self._first >= _TRIM:
             del self._records[: self._first], self._offsets[: self._first]
             self._first = 0
+
+    def _forget_first(self) -> None:
+        """Its bytes go at once; its place in the lists with many others."""
+        self._bytes -= len(self._records[self._first].payload)
+        self._records[self._first] = _GONE
+        self._first += 1
 
     def read(self, offset: int, max_bytes: int) -> list[Record]:
         """Records from the one that holds `offset`; [] where it is not in memory."""
@@ -49,5 +55,4 @@ class Tail:
     def drop_before(self, offset: int) -> None:
         """Forget records whose segment is gone."""
         while self._first < len(self._records) and self._offsets[self._first] < offset:
-            self._bytes -= len(self._records[self._first].payload)
-            self._first += 1
+            self._forget_first()
