@@ -17,13 +17,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from router._fast.writer import Writer
 from router.errors import LogClosed, LogFull, RouterError, Unavailable
 from router.log.frame import HEAD_BYTES, Record, pack_head
 from router.log.recovery import find_segments, recover
 from router.log.segment import Index, Segment, segment_path
 from router.log.spare import Spare
 from router.log.tail import Tail
-from router.log.writer import Job, Writer
 from router.metrics import (
     LOG_APPENDED_BYTES,
     LOG_BYTES,
@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RETRY_SECONDS = 5
 _PROBE_SECONDS = 1.0
+_PROBE_PAGE = bytes(4096)
+_PROBE_ROOM = 1 << 20
 _PREPARE_AT = 0.25
 
 Done = Callable[[int, Unavailable | None], None]
@@ -70,10 +72,12 @@ class EventLog:
         self._writer = Writer()
         self._pending: list[_Append] = []
         self._barriers: list[Done] = []
-        self._writing = self._kicked = self._closed = self._distrusted = False
+        self._writing: tuple[list[_Append], int, int] | None = None
+        self._kicked = self._closed = self._distrusted = self._listening = False
         self._grown: asyncio.Event | None = None
         self._idle: asyncio.Event | None = None
         self._probe_at = 0.0
+        self._probing: asyncio.TimerHandle | None = None
         self.trouble = ""
         """Why appends fail now; "" while they do not."""
         LOG_END.set(self._end)
@@ -93,7 +97,11 @@ class EventLog:
             raise RouterError(
                 f"another router runs on {folder}: stop it, or use another data folder"
             ) from None
-        return cls(folder, segment_bytes, max_bytes, inflight_bytes, lock)
+        try:
+            return cls(folder, segment_bytes, max_bytes, inflight_bytes, lock)
+        except BaseException:
+            os.close(lock)
+            raise
 
     @property
     def start(self) -> int:
@@ -170,38 +178,57 @@ class EventLog:
                 buffers.append(pack_head(item.block, item.count, offset, item.time_ms))
                 buffers.append(item.block)
                 offset += item.count
-        length = sum(map(len, buffers))
-        try:
-            segment = self._segment_for(length)
-        except OSError as error:
-            self._settle(batch, length, offset, error, 0.0)
-            return
-        self._writing = True
-        loop = asyncio.get_running_loop()
+        self._writing = (batch, sum(map(len, buffers)), offset)
+        self._write(buffers)
 
-        def finished(error: OSError | None, seconds: float) -> None:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._settle, batch, length, offset, error, seconds)
-
-        self._writer.submit(Job(segment.fd, segment.size, buffers), finished)
-
-    def _segment_for(self, length: int) -> Segment:
-        """The segment to write to; a new one where the last has no room left."""
+    def _write(self, buffers: list[bytes]) -> None:
+        """Begin to write what `_writing` tells of; a segment without room for it is left first."""
         last = self._segments[-1]
-        if last.size and (self._distrusted or last.size + length > self._segment_bytes):
-            self._distrusted = False
-            self._seal(last)
-            self._segments.append(self._new_segment(self._end))
-            self._sealed_bytes += last.size
-            last = self._segments[-1]
-        elif last.size > self._segment_bytes * _PREPARE_AT:
+        loop = asyncio.get_running_loop()
+        if not self._listening:
+            loop.add_reader(self._writer.fileno, self._written)
+            self._listening = True
+        if self._distrusted or (
+            last.size and last.size + sum(map(len, buffers)) > self._segment_bytes
+        ):
+            rolled = loop.run_in_executor(None, self._roll, last, self._end)
+            rolled.add_done_callback(lambda future: self._rolled(future, buffers))
+            return
+        if last.size > self._segment_bytes * _PREPARE_AT:
             self._spare.prepare()
-        return last
+        self._writer.submit(last.fd, last.size, buffers)
 
-    def _seal(self, segment: Segment) -> None:
-        with suppress(OSError):
-            os.ftruncate(segment.fd, segment.size)
-            segment.load_index().save(segment.index_path, segment.size)
+    def _written(self) -> None:
+        """The writer is done with its job."""
+        if (result := self._writer.take()) is not None:
+            number, seconds = result
+            self._finish(OSError(number, os.strerror(number)) if number else None, seconds)
+
+    def _roll(self, last: Segment, base: int) -> Segment:
+        """In a thread, while nothing is written: end the last segment, and make the next one."""
+        if last.size:
+            with suppress(OSError):
+                os.ftruncate(last.fd, last.size)
+                last.load_index().save(last.index_path, last.size)
+        else:
+            last.delete()
+        return self._new_segment(base)
+
+    def _rolled(self, future: asyncio.Future[Segment], buffers: list[bytes]) -> None:
+        last = self._segments[-1]
+        try:
+            segment = future.result()
+        except OSError as error:
+            self._finish(error, 0.0)
+            return
+        if last.size:
+            last.limit = segment.base
+            self._sealed_bytes += last.size
+        else:
+            self._segments.pop()
+        self._segments.append(segment)
+        self._distrusted = False
+        self._writer.submit(segment.fd, 0, buffers)
 
     def _new_segment(self, base: int) -> Segment:
         path = segment_path(self._folder, base)
@@ -214,29 +241,41 @@ class EventLog:
             os.close(folder)
         segment = Segment(path, base, 0)
         segment.index = Index()
+        segment.open()
         return segment
 
-    def _settle(
-        self, batch: list[_Append], length: int, end: int, error: OSError | None, seconds: float
-    ) -> None:
+    def _finish(self, error: OSError | None, seconds: float) -> None:
         """On the loop: the group is durable, or has failed as a whole."""
-        self._writing = False
+        assert self._writing is not None
+        batch, length, end = self._writing
+        self._writing = None
         self._inflight -= length
+        failure = None
         if error is None:
             self._made_durable(batch, length, end)
             SYNC_SECONDS.observe(seconds)
-            failure = None
         else:
             failure = self._failed(error)
-        for item in batch:
-            item.done(item.offset if failure is None else -1, failure)
+            # What waits is given up too: it may hold requests whose duplicates were in the group,
+            # and a 200 for those would be a promise that nobody keeps.
+            batch = batch + self._pending
+            self._pending, self._inflight = [], 0
         barriers, self._barriers = self._barriers, []
+        for item in batch:
+            self._tell(item.done, item.offset if failure is None else -1, failure)
         for done in barriers:
-            done(self._end if failure is None else -1, failure)
+            self._tell(done, self._end if failure is None else -1, failure)
         if self._pending:
             self._kick()
         elif self._idle is not None:
             self._idle.set()
+
+    def _tell(self, done: Done, offset: int, failure: Unavailable | None) -> None:
+        """One waiter's mistake is not the others' loss."""
+        try:
+            done(offset, failure)
+        except Exception:
+            _log.exception("an append could not be answered")
 
     def _made_durable(self, batch: list[_Append], length: int, end: int) -> None:
         segment = self._segments[-1]
@@ -266,13 +305,15 @@ class EventLog:
         except OSError:
             _log.error("a failed write could not be taken back", extra={"file": segment.path.name})
         full = error.errno in _NO_ROOM
-        self._distrusted = not full
+        self._distrusted = self._distrusted or not full
         what = "the disk is full" if full else f"the disk failed: {error.strerror}"
         self._set_trouble(what)
         return LogFull(what, _RETRY_SECONDS) if full else Unavailable(what, _RETRY_SECONDS)
 
     def _set_trouble(self, trouble: str) -> None:
         self._probe_at = time.monotonic() + _PROBE_SECONDS
+        if trouble and self._probing is None:
+            self._probing = asyncio.get_running_loop().call_later(_PROBE_SECONDS, self._probe)
         if trouble != self.trouble:
             if trouble:
                 _log.error("events are refused", extra={"reason": trouble})
@@ -280,6 +321,18 @@ class EventLog:
                 _log.info("events are accepted again")
         self.trouble = trouble
         LOG_FULL.set(1 if trouble else 0)
+
+    def _probe(self) -> None:
+        """Find out whether the trouble is over, for a router that is not ready gets no events."""
+        self._probing = None
+        if self._closed or not self.trouble or self._writing or self._pending:
+            return
+        if self.size() + min(_PROBE_ROOM, self._max_bytes // 16) > self._max_bytes:
+            self._set_trouble(self.trouble)
+            return
+        # Zeros after the last frame mean nothing to a reader.
+        self._writing = ([], 0, self._end)
+        self._write([_PROBE_PAGE])
 
     def read(self, offset: int, max_bytes: int = 1 << 20) -> list[Record]:
         """Durable records from the one that holds `offset`: about `max_bytes`, at least one.
@@ -358,6 +411,10 @@ class EventLog:
             self._idle = asyncio.Event()
             self._kick_soon()
             await self._idle.wait()
+        if self._probing is not None:
+            self._probing.cancel()
+        if self._listening:
+            asyncio.get_running_loop().remove_reader(self._writer.fileno)
         self._writer.close()
         self._spare.close()
         for segment in self._segments:

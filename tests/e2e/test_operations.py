@@ -199,7 +199,8 @@ def test_memory_is_bounded_while_a_million_events_wait(tmp_path: Path) -> None:
             )
             connection.request("POST", "/v1/batch", f'{{"writeKey":"{KEY}","batch":[{batch}]}}')
             assert connection.getresponse().read() == b'{"success":true}'
-        assert router.get("/v1/destinations")[0]["lagEvents"] > 990_000
+        [state] = router.get("/v1/destinations")
+        assert state["lagEvents"] + state["retrying"] >= 1_000_000, "every one of them waits"
         assert psutil.Process(router.pid).memory_info().rss < 400 * MIB
     finally:
         router.stop()

@@ -6,17 +6,59 @@ import asyncio
 import errno
 import os
 import random
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import router.log.log
+from router._fast.writer import Writer
 from router.errors import LogClosed, LogCorrupt, LogFull, RouterError, Unavailable
 from router.log import EventLog, Record
 from router.log.frame import HEAD_BYTES, pack_head
+from router.log.log import Done
+from router.log.tail import Tail
 
 MIB = 1 << 20
+
+
+class Faulty(Writer):
+    """Writes and syncs, and then says that it failed where `failure` is an errno."""
+
+    failure = 0
+    jobs = 0
+
+    def submit(self, fd: int, position: int, buffers: list[bytes]) -> None:
+        type(self).jobs += 1
+        super().submit(fd, position, buffers)
+
+    def take(self) -> tuple[int, float] | None:
+        result = super().take()
+        return (self.failure, result[1]) if result is not None and self.failure else result
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
+    class Fresh(Faulty):
+        pass
+
+    monkeypatch.setattr(router.log.log, "Writer", Fresh)
+    return Fresh
+
+
+@contextmanager
+def file_size_limit(limit: int) -> Iterator[None]:
+    """No file of this process grows past `limit` bytes: a full disk, as far as the log can tell."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def open_log(folder: Path, *, segment: int = 64 * MIB, limit: int = 1 << 40) -> EventLog:
@@ -60,15 +102,10 @@ async def test_what_is_appended_is_read_back_also_after_a_restart(tmp_path: Path
     await again.close()
 
 
-async def test_appends_that_meet_share_a_sync(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_appends_that_meet_share_a_sync(tmp_path: Path, faulty: type[Faulty]) -> None:
     log = open_log(tmp_path)
-    syncs: list[int] = []
-    real = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (syncs.append(fd), real(fd)))
     assert await fill(log, [b"a"] * 2500) == list(range(2500))
-    assert len(syncs) <= 2
+    assert faulty.jobs <= 2
     await log.close()
 
 
@@ -221,23 +258,20 @@ def test_any_bytes_can_be_opened(
 
 
 async def test_a_failed_sync_fails_its_waiters_and_is_never_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, faulty: type[Faulty]
 ) -> None:
     log = open_log(tmp_path)
     await log.append_wait(b"good", 1, 0)
-    real = os.fdatasync
-
-    def broken(fd: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "fdatasync", broken)
+    faulty.failure = errno.EIO
     with pytest.raises(Unavailable, match="the disk failed"):
         await log.append_wait(b"bad", 1, 0)
+    assert log.end == 1
     with pytest.raises(LogFull):
         await log.append_wait(b"refused at once", 1, 0)
-    monkeypatch.setattr(os, "fdatasync", real)
+    faulty.failure = 0
     log._probe_at = 0.0
     assert await log.append_wait(b"again", 1, 0) == 1
+    assert len(list(tmp_path.glob("*.log"))) == 2, "the file is not trusted any more"
     assert log.trouble == ""
     assert [r.payload for r in all_records(log)] == [b"good", b"again"]
     await log.close()
@@ -246,27 +280,112 @@ async def test_a_failed_sync_fails_its_waiters_and_is_never_read(
     await reopened.close()
 
 
+async def test_a_failed_first_sync_gives_up_the_file(tmp_path: Path, faulty: type[Faulty]) -> None:
+    log = open_log(tmp_path)
+    first = log._segments[0].path.stat().st_ino
+    faulty.failure = errno.EIO
+    held = os.open(log._segments[0].path, os.O_RDONLY)
+    with pytest.raises(Unavailable):
+        await log.append_wait(b"bad", 1, 0)
+    faulty.failure = 0
+    log._probe_at = 0.0
+    assert await log.append_wait(b"good", 1, 0) == 0
+    [path] = tmp_path.glob("*.log")
+    assert path.stat().st_ino != first
+    os.close(held)
+    await log.close()
+
+
+async def test_what_waits_fails_with_the_group_before_it(
+    tmp_path: Path, faulty: type[Faulty]
+) -> None:
+    """A request may be answered 200 because of a twin in flight: then it must not outlive it."""
+    log = open_log(tmp_path)
+    told: dict[str, bool] = {}
+
+    def tell(name: str) -> Done:
+        return lambda offset, error: told.__setitem__(name, error is None)
+
+    faulty.failure = errno.EIO
+    log.append(b"first", 1, 0, tell("first"))
+    await asyncio.sleep(0)
+    log.append(b"rides in the next", 1, 0, tell("next"))
+    log.barrier(tell("barrier behind the next"))
+    while len(told) < 3:
+        await asyncio.sleep(0.001)
+    assert told == {"first": False, "next": False, "barrier behind the next": False}
+    faulty.failure = 0
+    log._probe_at = 0.0
+    assert await log.append_wait(b"after", 1, 0) == 0
+    await log.close()
+
+
+async def test_a_waiter_that_raises_costs_no_other_its_answer(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.append(b"a", 1, 0, lambda offset, error: 1 / 0)  # type: ignore[func-returns-value]
+    assert await log.append_wait(b"b", 1, 0) == 1
+    await log.close()
+
+
 async def test_a_full_disk_refuses_and_recovers_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(router.log.log, "_PROBE_SECONDS", 0.02)
     log = open_log(tmp_path)
-    real = os.pwritev
-
-    def full(fd: int, buffers: list[bytes], position: int) -> int:
-        if position > 2000:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(fd, [bytes(buffers[0])[:100]], position)
-
-    monkeypatch.setattr(os, "pwritev", full)
-    with pytest.raises(LogFull, match="disk is full") as caught:
-        await log.append_wait(b"x" * 5000, 1, 0)
-    assert caught.value.retry_after > 0
-    assert log.end == 0
-    monkeypatch.setattr(os, "pwritev", real)
-    log._probe_at = 0.0
-    assert await log.append_wait(b"y", 1, 0) == 0
-    assert [r.payload for r in all_records(log)] == [b"y"]
+    await log.append_wait(b"before", 1, 0)
+    with file_size_limit(3000):
+        with pytest.raises(LogFull, match="disk is full") as caught:
+            await log.append_wait(b"x" * 5000, 1, 0)
+        assert caught.value.retry_after > 0
+        await asyncio.sleep(0.1)
+        assert log.trouble
+        with pytest.raises(LogFull):
+            await log.append_wait(b"y", 1, 0)
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if not log.trouble:
+            break
+    assert log.trouble == "", "no append was needed"
+    assert await log.append_wait(b"y", 1, 0) == 1
+    assert [r.payload for r in all_records(log)] == [b"before", b"y"]
     await log.close()
+    reopened = open_log(tmp_path)
+    assert [r.payload for r in all_records(reopened)] == [b"before", b"y"]
+    await reopened.close()
+
+
+async def test_a_segment_that_cannot_be_made_is_trouble_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path, segment=3000)
+    await log.append_wait(b"x" * 2500, 1, 0)
+
+    def refuse(base: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "_new_segment", refuse)
+        with pytest.raises(LogFull):
+            await log.append_wait(b"y" * 2500, 1, 0)
+    log._probe_at = 0.0
+    assert await log.append_wait(b"z" * 2500, 1, 0) == 1
+    assert [r.payload[:1] for r in all_records(log)] == [b"x", b"z"]
+    await log.close()
+
+
+async def test_frames_that_could_not_be_taken_back_are_not_read(tmp_path: Path) -> None:
+    log = open_log(tmp_path, segment=2000)
+    for i in range(3):
+        await log.append_wait(b"x" * 1500, 1, i)
+    await log.close()
+    first = sorted(tmp_path.glob("*.log"))[0]
+    with first.open("ab") as file:
+        file.write(pack_head(b"in vain", 1, 1, 0) + b"in vain")
+    first.with_suffix(".idx").unlink()
+    again = open_log(tmp_path, segment=2000)
+    assert [r.offset for r in again.read(0, 10**6)] == [0]
+    assert [r.payload for r in all_records(again)] == [b"x" * 1500] * 3
+    await again.close()
 
 
 async def test_the_byte_limit_refuses(tmp_path: Path) -> None:
@@ -334,4 +453,27 @@ async def test_reading_from_disk_while_it_grows(tmp_path: Path) -> None:
     await writer
     assert read == blocks
     assert b"".join(r.payload for r in all_records(log)) == b"".join(blocks)
+    await log.close()
+
+
+def test_the_tail_holds_no_more_than_it_says() -> None:
+    tail = Tail()
+    for i in range(200):
+        tail.add(Record(i, 1, 0, bytes(400_000)))
+    assert sum(len(record.payload) for record in tail._records) < 5 * MIB
+    assert tail.read(150, 1) == []
+    assert [r.offset for r in tail.read(195, 10 * MIB)] == [195, 196, 197, 198, 199]
+    tail.drop_before(198)
+    assert tail.read(197, 1) == []
+    assert [r.offset for r in tail.read(198, 10 * MIB)] == [198, 199]
+
+
+async def test_a_clock_set_back_hides_nothing_from_a_search_by_time(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    times = [1000, 5000, 1200, 1300, 6000, 6100]
+    for time_ms in times:
+        await log.append_wait(b"x" * 70_000, 1, time_ms)
+    for wanted in (900, 1000, 1250, 4000, 5500, 6050, 7000):
+        expected = next((i for i, time_ms in enumerate(times) if time_ms >= wanted), len(times))
+        assert log.offset_at(wanted) == expected
     await log.close()
