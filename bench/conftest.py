@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from bench.load import Plan, Result
+from bench.load import Plan, Result, drive
 
 ROOT = Path(__file__).parents[1]
 LOAD_CORE = max(os.sched_getaffinity(0))
@@ -29,15 +28,11 @@ class Server:
         self.port = int(self.process.stdout.readline())
         self._next = 0
 
-    def load(self, request: bytes, count: int, connections: int = 32) -> Result:
+    def load(self, request: bytes, count: int, connections: int = 32, rate: float = 0.0) -> Result:
         """Send `count` requests; nobody else runs meanwhile."""
-        plan = Plan(self.port, request, count, connections, self._next, LOAD_CORE)
+        plan = Plan(self.port, request, count, connections, self._next, LOAD_CORE, rate)
         self._next += count
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.load"], cwd=ROOT, check=True, capture_output=True,
-            input=msgspec.json.encode(plan),
-        )  # fmt: skip
-        result = msgspec.json.decode(done.stdout, type=Result)
+        result = drive(plan)
         assert result.failed == 0, f"{result.failed} requests were not answered 200"
         return result
 

@@ -1,19 +1,21 @@
-"""The load: keep-alive connections that send one prepared request after another, in a process of
-their own. `python -m bench.load` reads a `Plan` from standard input and prints a `Result`.
+"""The load on the other core: `load.c`, compiled when it is first needed.
+
+A Python client would be slower than the server it measures.
 """
 
 from __future__ import annotations
 
-import os
-import select
-import socket
-import sys
-import time
+import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import gettempdir
 
 import msgspec
 
 MARK = b"@@@@@@@@@@"
 """In a request's bytes: replaced by the request's number, so that each messageId is new."""
+
+_SOURCE = Path(__file__).with_name("load.c")
 
 
 class Plan(msgspec.Struct):
@@ -27,6 +29,9 @@ class Plan(msgspec.Struct):
     """Number of the first request."""
     core: int = -1
     """The core to run on, -1 for any."""
+    rate: float = 0.0
+    """Requests a second that are due whether or not earlier ones are answered, each timed from when
+    it was due; 0: every connection sends its next request when it has its answer."""
 
 
 class Result(msgspec.Struct):
@@ -36,6 +41,25 @@ class Result(msgspec.Struct):
     p50: float
     p99: float
     failed: int
+
+
+@cache
+def driver() -> Path:
+    """The compiled driver; made anew when its source is newer."""
+    program = Path(gettempdir()) / "event-router-bench-load"
+    if not program.exists() or program.stat().st_mtime < _SOURCE.stat().st_mtime:
+        subprocess.run(["cc", "-O2", "-o", program, _SOURCE], check=True)
+    return program
+
+
+def drive(plan: Plan) -> Result:
+    """Run `plan` in a process of its own. Raises `CalledProcessError` where the server goes away."""
+    done = subprocess.run(
+        [driver(), str(plan.port), str(plan.count), str(plan.connections), str(plan.first),
+         str(plan.core), str(plan.rate)],
+        input=plan.request, check=True, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    return msgspec.json.decode(done.stdout, type=Result)
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
@@ -48,59 +72,3 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
         f"content-length: {len(body)}", *headers,
     ]  # fmt: skip
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def drive(plan: Plan) -> Result:
-    """Closed loop: each connection sends its next request when it has its answer."""
-    poll = select.epoll()
-    sockets: dict[int, socket.socket] = {}
-    begun: dict[int, float] = {}
-    times: list[float] = []
-    number, failed = plan.first, 0
-    end = plan.first + plan.count
-    marked, clock = MARK in plan.request, time.perf_counter
-    for _ in range(plan.connections):
-        connection = socket.create_connection(("127.0.0.1", plan.port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        poll.register(connection, select.EPOLLIN)
-        sockets[connection.fileno()] = connection
-    started = clock()
-    ready = list(sockets)
-    waiting = 0
-    while ready or waiting:
-        for fd in ready:
-            if number == end:
-                break
-            data = plan.request
-            if marked:
-                data = data.replace(MARK, b"%010d" % number)
-            number += 1
-            waiting += 1
-            begun[fd] = clock()
-            sockets[fd].sendall(data)
-        ready = []
-        if not waiting:
-            break
-        for fd, _ in poll.poll():
-            answer = sockets[fd].recv(65536)
-            if not answer:
-                raise ConnectionError("the server closed a connection")
-            if answer.endswith(b"}"):
-                times.append(clock() - begun[fd])
-                failed += not answer.startswith(b"HTTP/1.1 200")
-                waiting -= 1
-                ready.append(fd)
-    seconds = clock() - started
-    for connection in sockets.values():
-        connection.close()
-    times.sort()
-    return Result(
-        plan.count / seconds, times[len(times) // 2], times[len(times) * 99 // 100], failed
-    )
-
-
-if __name__ == "__main__":
-    wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
-    if wanted.core >= 0:
-        os.sched_setaffinity(0, {wanted.core})
-    sys.stdout.buffer.write(msgspec.json.encode(drive(wanted)))

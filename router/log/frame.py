@@ -15,22 +15,14 @@ import struct
 import msgspec
 
 from router._fast.crc32c import crc32c
+from router._fast.frames import HEAD_BYTES, MAGIC, Record
 
-MAGIC = 0x314C5245
+__all__ = ["HEAD_BYTES", "Head", "Record", "find_frame", "pack_head", "read_frame", "read_head"]
+
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
 _GUARD = struct.Struct("<II")
 _REST = struct.Struct("<IIQQ")
-HEAD_BYTES = _GUARD.size + _REST.size
 MAX_BLOCK = 1 << 30
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """A block as it was appended. `offset` is its first event's, `time_ms` that of receipt."""
-
-    offset: int
-    count: int
-    time_ms: int
-    payload: bytes
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +36,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 
 def pack_head(block: bytes, count: int, offset: int, time_ms: int) -> bytes:
+    """One frame's header; `frame_group` makes those of a whole group."""
     rest = _REST.pack(len(block), count, offset, time_ms)
     return _GUARD.pack(MAGIC, crc32c(block, crc32c(rest))) + rest
 

@@ -13,13 +13,13 @@ import logging
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from router._fast.frames import Done, Queue, Record, frame_group, tell
 from router._fast.writer import Writer
 from router.errors import LogClosed, LogFull, RouterError, Unavailable
-from router.log.frame import HEAD_BYTES, Record, pack_head
+from router.log.frame import HEAD_BYTES
 from router.log.recovery import find_segments, recover
 from router.log.segment import Index, Segment, segment_path
 from router.log.spare import Spare
@@ -41,18 +41,6 @@ _PROBE_PAGE = bytes(4096)
 _PROBE_ROOM = 1 << 20
 _PREPARE_AT = 0.25
 
-Done = Callable[[int, Unavailable | None], None]
-"""Called with the offset of the first event and None, or -1 and why it is not durable."""
-
-
-class _Append:
-    __slots__ = ("block", "count", "done", "offset", "time_ms")
-
-    def __init__(self, block: bytes, count: int, time_ms: int, done: Done) -> None:
-        self.block, self.count, self.time_ms, self.done = block, count, time_ms, done
-        self.offset = -1
-
-
 class EventLog:
     """One folder of segments. Made by `open`, which also recovers after a crash."""
 
@@ -61,7 +49,7 @@ class EventLog:
     ) -> None:
         self._folder, self._lock = folder, lock
         self._segment_bytes, self._max_bytes = segment_bytes, max_bytes
-        self._inflight_limit, self._inflight = inflight_bytes, 0
+        self._inflight_limit = inflight_bytes
         self._segments = find_segments(folder)
         if not self._segments:
             self._segments.append(self._new_segment(0))
@@ -70,9 +58,10 @@ class EventLog:
         self._spare = Spare(folder, segment_bytes)
         self._tail = Tail()
         self._writer = Writer()
-        self._pending: list[_Append] = []
-        self._barriers: list[Done] = []
-        self._writing: tuple[list[_Append], int, int] | None = None
+        self.queue = Queue(self._kick_soon)
+        """What `append` fills; the edge does so itself while the queue has room."""
+        self._barriers: list[Record] = []
+        self._writing: tuple[list[Record], int, int] | None = None
         self._kicked = self._closed = self._distrusted = self._listening = False
         self._grown: asyncio.Event | None = None
         self._idle: asyncio.Event | None = None
@@ -82,6 +71,7 @@ class EventLog:
         """Why appends fail now; "" while they do not."""
         LOG_END.set(self._end)
         LOG_BYTES.set(self.size())
+        self._make_room()
 
     @classmethod
     def open(
@@ -127,14 +117,24 @@ class EventLog:
         if self.trouble and time.monotonic() < self._probe_at:
             raise LogFull(self.trouble, _RETRY_SECONDS)
         length = len(block) + HEAD_BYTES
-        if self.size() + self._inflight + length > self._max_bytes:
+        inflight = self._inflight
+        if self.size() + inflight + length > self._max_bytes:
             self._set_trouble(f"the log has reached log.bytes ({self._max_bytes})")
             raise LogFull(self.trouble, _RETRY_SECONDS)
-        if self._inflight + length > self._inflight_limit:
+        if inflight + length > self._inflight_limit:
             raise Unavailable("more is waiting for the disk than limits.inflight_bytes", 1)
-        self._inflight += length
-        self._pending.append(_Append(block, count, time_ms, done))
-        self._kick_soon()
+        self.queue.room = max(self.queue.room, length)
+        self.queue.put(block, count, time_ms, done)
+
+    @property
+    def _inflight(self) -> int:
+        """Bytes that wait or are being written."""
+        return self.queue.bytes + (self._writing[1] if self._writing is not None else 0)
+
+    def _make_room(self) -> None:
+        """Let the queue take what surely fits; in trouble, nothing without a question."""
+        limit = min(self._max_bytes - self.size(), self._inflight_limit)
+        self.queue.room = 0 if self.trouble or self._closed else limit - self._inflight
 
     async def append_wait(self, block: bytes, count: int, time_ms: int) -> int:
         """`append`, waited for: the offset of the first event."""
@@ -152,12 +152,12 @@ class EventLog:
 
     def barrier(self, done: Done) -> None:
         """Call `done` once all that was appended before is durable; at once if it is."""
-        if not self._pending and not self._writing:
-            done(self._end, None)
-        elif self._pending:
-            self._pending.append(_Append(b"", 0, 0, done))
+        if not self.queue.waiting and not self._writing:
+            tell([Record(self._end, 0, 0, b"", done)], None)
+        elif self.queue.waiting:
+            self.queue.waiting.append(Record(-1, 0, 0, b"", done))
         else:
-            self._barriers.append(done)
+            self._barriers.append(Record(-1, 0, 0, b"", done))
 
     def _kick_soon(self) -> None:
         if not self._writing and not self._kicked:
@@ -165,20 +165,13 @@ class EventLog:
             asyncio.get_running_loop().call_soon(self._kick)
 
     def _kick(self) -> None:
-        """Hand everything pending to the writer."""
+        """Hand all that waits to the writer."""
         self._kicked = False
-        if self._writing or not self._pending:
+        if self._writing or not self.queue.waiting:
             return
-        batch, self._pending = self._pending, []
-        buffers: list[bytes] = []
-        offset = self._end
-        for item in batch:
-            if item.count:
-                item.offset = offset
-                buffers.append(pack_head(item.block, item.count, offset, item.time_ms))
-                buffers.append(item.block)
-                offset += item.count
-        self._writing = (batch, sum(map(len, buffers)), offset)
+        length, batch = self.queue.bytes, self.queue.take()
+        buffers, end = frame_group(batch, self._end)
+        self._writing = (batch, length, end)
         self._write(buffers)
 
     def _write(self, buffers: list[bytes]) -> None:
@@ -249,7 +242,6 @@ class EventLog:
         assert self._writing is not None
         batch, length, end = self._writing
         self._writing = None
-        self._inflight -= length
         failure = None
         if error is None:
             self._made_durable(batch, length, end)
@@ -258,34 +250,25 @@ class EventLog:
             failure = self._failed(error)
             # What waits is given up too: it may hold requests whose duplicates were in the group,
             # and a 200 for those would be a promise that nobody keeps.
-            batch = batch + self._pending
-            self._pending, self._inflight = [], 0
+            batch = batch + self.queue.take()
+        self._make_room()
         barriers, self._barriers = self._barriers, []
-        for item in batch:
-            self._tell(item.done, item.offset if failure is None else -1, failure)
-        for done in barriers:
-            self._tell(done, self._end if failure is None else -1, failure)
-        if self._pending:
+        tell(batch, failure)
+        tell(barriers, failure)
+        if self.queue.waiting:
             self._kick()
         elif self._idle is not None:
             self._idle.set()
 
-    def _tell(self, done: Done, offset: int, failure: Unavailable | None) -> None:
-        """One waiter's mistake is not the others' loss."""
-        try:
-            done(offset, failure)
-        except Exception:
-            _log.exception("an append could not be answered")
-
-    def _made_durable(self, batch: list[_Append], length: int, end: int) -> None:
+    def _made_durable(self, batch: list[Record], length: int, end: int) -> None:
         segment = self._segments[-1]
         index = segment.load_index()
         position = segment.size
-        for item in batch:
-            if item.count:
-                index.note(item.offset, position, item.time_ms)
-                position += HEAD_BYTES + len(item.block)
-                self._tail.add(Record(item.offset, item.count, item.time_ms, item.block))
+        for record in batch:
+            if record.count:
+                index.note(record.offset, position, record.time_ms)
+                position += HEAD_BYTES + len(record.payload)
+                self._tail.add(record)
         segment.size = position
         SYNC_EVENTS.inc(end - self._end)
         LOG_APPENDED_BYTES.inc(length)
@@ -320,12 +303,13 @@ class EventLog:
             else:
                 _log.info("events are accepted again")
         self.trouble = trouble
+        self._make_room()
         LOG_FULL.set(1 if trouble else 0)
 
     def _probe(self) -> None:
         """Find out whether the trouble is over, for a router that is not ready gets no events."""
         self._probing = None
-        if self._closed or not self.trouble or self._writing or self._pending:
+        if self._closed or not self.trouble or self._writing or self.queue.waiting:
             return
         if self.size() + min(_PROBE_ROOM, self._max_bytes // 16) > self._max_bytes:
             self._set_trouble(self.trouble)
@@ -402,12 +386,14 @@ class EventLog:
             segment.index_path.unlink(missing_ok=True)
         else:
             segment.delete()
+        self._make_room()
         LOG_BYTES.set(self.size())
 
     async def close(self) -> None:
         """Make durable what is pending, then let go of the folder."""
         self._closed = True
-        while self._writing or self._pending:
+        self._make_room()
+        while self._writing or self.queue.waiting:
             self._idle = asyncio.Event()
             self._kick_soon()
             await self._idle.wait()

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import router.log.log
+from router._fast.frames import Done
 from router._fast.writer import Writer
 from router.errors import LogClosed, LogCorrupt, LogFull, RouterError, Unavailable
 from router.log import EventLog, Record
 from router.log.frame import HEAD_BYTES, pack_head
-from router.log.log import Done
 from router.log.tail import Tail
 
 MIB = 1 << 20
@@ -322,7 +322,7 @@ async def test_what_waits_fails_with_the_group_before_it(
 
 async def test_a_waiter_that_raises_costs_no_other_its_answer(tmp_path: Path) -> None:
     log = open_log(tmp_path)
-    log.append(b"a", 1, 0, lambda offset, error: 1 / 0)  # type: ignore[func-returns-value]
+    log.append(b"a", 1, 0, lambda offset, error: 1 / 0)
     assert await log.append_wait(b"b", 1, 0) == 1
     await log.close()
 

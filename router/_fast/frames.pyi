@@ -1,0 +1,33 @@
+from collections.abc import Callable
+from typing import Final
+
+from router.errors import Unavailable
+
+_Bytes = bytes
+
+MAGIC: Final[int]
+HEAD_BYTES: Final[int]
+
+class Waiter: ...
+
+Done = Callable[[int, Unavailable | None], None] | Waiter
+
+class Record:
+    offset: int
+    count: int
+    time_ms: int
+    payload: bytes
+    def __init__(
+        self, offset: int, count: int, time_ms: int, payload: bytes, done: Done | None = None
+    ) -> None: ...
+
+class Queue:
+    waiting: list[Record]
+    room: int
+    bytes: int
+    def __init__(self, first: Callable[[], None]) -> None: ...
+    def put(self, block: _Bytes, count: int, time_ms: int, done: Done | None) -> bool: ...
+    def take(self) -> list[Record]: ...
+
+def frame_group(records: list[Record], offset: int) -> tuple[list[bytes], int]: ...
+def tell(records: list[Record], error: Unavailable | None) -> None: ...
