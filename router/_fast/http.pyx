@@ -4,11 +4,9 @@ Whatever is not plainly that (no or two lengths, chunks, `Expect`, HTTP/1.0, a b
 anything odd) is left to llhttp, so that there is one parser to trust with the rest.
 """
 
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-
-ctypedef const unsigned char *cursor
+from cpython.bytes cimport PyBytes_AS_STRING
 
 DEF TOKEN = 1
 DEF TEXT = 2
@@ -52,25 +50,6 @@ cdef Py_ssize_t decimal(cursor p, Py_ssize_t length) noexcept nogil:
     return value
 
 
-cdef object known_name(cursor p, Py_ssize_t length):
-    """The name of a header that is kept, or None."""
-    if length == 4:
-        return b"host" if named(p, length, b"host", 4) else None
-    if length == 6:
-        return b"origin" if named(p, length, b"origin", 6) else None
-    if length == 13:
-        if named(p, length, b"authorization", 13):
-            return b"authorization"
-        return b"x-retry-count" if named(p, length, b"x-retry-count", 13) else None
-    if length == 15:
-        return b"x-forwarded-for" if named(p, length, b"x-forwarded-for", 15) else None
-    if length == 16:
-        return b"content-encoding" if named(p, length, b"content-encoding", 16) else None
-    if length == 17:
-        return b"x-forwarded-proto" if named(p, length, b"x-forwarded-proto", 17) else None
-    return None
-
-
 cdef bint unusual(cursor p, Py_ssize_t length) noexcept nogil:
     """Does the header change how a message is framed or answered?"""
     if length == 2:
@@ -86,12 +65,35 @@ cdef bint unusual(cursor p, Py_ssize_t length) noexcept nogil:
     return False
 
 
-def scan_request(bytes data not None, Py_ssize_t head_limit, Py_ssize_t body_limit):
-    """(target, kept headers, body) if `data` is exactly one usual POST, else None.
+cdef bint keep(Slice *place, cursor p, Py_ssize_t n) noexcept nogil:
+    """Note a header; False where it was there before."""
+    if place.p != NULL:
+        return False
+    place.p, place.n = p, n
+    return True
 
-    Kept headers are those of `router.edge.protocol`, in lower case. The connection is to be kept
-    open after it.
-    """
+
+cdef int keep_header(Head *head, cursor name, Py_ssize_t size, cursor p, Py_ssize_t n) noexcept nogil:
+    """Note a header that the edge reads: 0 where it was there before."""
+    if size == 4:
+        return keep(&head.host, p, n) if named(name, size, b"host", 4) else 1
+    if size == 6:
+        return keep(&head.origin, p, n) if named(name, size, b"origin", 6) else 1
+    if size == 13:
+        if named(name, size, b"authorization", 13):
+            return keep(&head.authorization, p, n)
+        return keep(&head.retry_count, p, n) if named(name, size, b"x-retry-count", 13) else 1
+    if size == 15:
+        return keep(&head.forwarded, p, n) if named(name, size, b"x-forwarded-for", 15) else 1
+    if size == 16:
+        return keep(&head.encoding, p, n) if named(name, size, b"content-encoding", 16) else 1
+    if size == 17:
+        return keep(&head.scheme, p, n) if named(name, size, b"x-forwarded-proto", 17) else 1
+    return 1
+
+
+cdef bint scan_head(bytes data, Py_ssize_t head_limit, Py_ssize_t body_limit, Head *head) noexcept:
+    """Is `data` exactly one usual POST? Then `head` tells where its parts are."""
     cdef cursor start = <cursor>PyBytes_AS_STRING(data)
     cdef cursor end = start + len(data)
     cdef cursor p = start + 5
@@ -101,13 +103,13 @@ def scan_request(bytes data not None, Py_ssize_t head_limit, Py_ssize_t body_lim
     cdef Py_ssize_t length = -1, size
     # Bytes end in a NUL, which is in no class: no loop below runs past it.
     if len(data) < 20 or memcmp(start, b"POST /", 6) != 0:
-        return None
+        return False
     while p[0] > 32 and p[0] < 127:
         p += 1
     if end - p < 13 or memcmp(p, b" HTTP/1.1\r\n", 11) != 0:
-        return None
-    cdef bytes target = PyBytes_FromStringAndSize(<const char *>start + 5, p - start - 5)
-    cdef dict headers = {}
+        return False
+    memset(head, 0, sizeof(Head))
+    head.target.p, head.target.n = start + 5, p - start - 5
     p += 11
     while p[0] != b'\r':
         name = p
@@ -115,7 +117,7 @@ def scan_request(bytes data not None, Py_ssize_t head_limit, Py_ssize_t body_lim
             p += 1
         size = p - name
         if size == 0 or p[0] != b':':
-            return None
+            return False
         p += 1
         while p[0] == b' ' or p[0] == b'\t':
             p += 1
@@ -123,31 +125,50 @@ def scan_request(bytes data not None, Py_ssize_t head_limit, Py_ssize_t body_lim
         while _CLASS[p[0]] & TEXT:
             p += 1
         if p[0] != b'\r' or p[1] != b'\n':
-            return None
+            return False
         stop = p
         p += 2
         while stop > value and ((stop - 1)[0] == b' ' or (stop - 1)[0] == b'\t'):
             stop -= 1
         if size == 14 and named(name, size, b"content-length", 14):
             if length >= 0:
-                return None
+                return False
             length = decimal(value, stop - value)
             if length < 0:
-                return None
+                return False
         elif size == 10 and named(name, size, b"connection", 10):
             if not named(value, stop - value, b"keep-alive", 10):
-                return None
-        elif unusual(name, size):
-            return None
-        else:
-            known = known_name(name, size)
-            if known is not None:
-                if known in headers:
-                    return None
-                headers[known] = PyBytes_FromStringAndSize(<const char *>value, stop - value)
+                return False
+        elif unusual(name, size) or not keep_header(head, name, size, value, stop - value):
+            return False
     if p[1] != b'\n':
-        return None
+        return False
     p += 2
-    if length < 0 or length != end - p or length > body_limit or p - start > head_limit:
+    head.body.p, head.body.n = p, end - p
+    return length >= 0 and length == end - p and length <= body_limit and p - start <= head_limit
+
+
+cdef int put(dict headers, bytes name, Slice value) except -1:
+    if value.p != NULL:
+        headers[name] = bytes_of(value)
+    return 0
+
+
+def scan_request(bytes data not None, Py_ssize_t head_limit, Py_ssize_t body_limit):
+    """(target, kept headers, body) if `data` is exactly one usual POST, else None.
+
+    Kept headers are those of `router.edge.protocol`, in lower case. The connection is to be kept
+    open after it.
+    """
+    cdef Head head
+    cdef dict headers = {}
+    if not scan_head(data, head_limit, body_limit, &head):
         return None
-    return target, headers, PyBytes_FromStringAndSize(<const char *>p, length)
+    put(headers, b"host", head.host)
+    put(headers, b"origin", head.origin)
+    put(headers, b"authorization", head.authorization)
+    put(headers, b"x-retry-count", head.retry_count)
+    put(headers, b"x-forwarded-for", head.forwarded)
+    put(headers, b"x-forwarded-proto", head.scheme)
+    put(headers, b"content-encoding", head.encoding)
+    return bytes_of(head.target), headers, bytes_of(head.body)

@@ -7,13 +7,14 @@ import binascii
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from router._fast.lane import Tally
 from router.metrics import ACCEPTED, DUPLICATES, REJECTED
 from router.workspace.models import Source
 
 _CLIENT = {"auto": -1, "browser": 1, "mobile": 1, "server": 0}
 
 
-class SourceState:
+class SourceState(Tally):
     """A source as the hot path wants it, with its counts since they were last brought over."""
 
     def __init__(self, id_: str, source: Source) -> None:

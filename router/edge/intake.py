@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from router._fast.envelope import Envelope, InvalidBody
+from router._fast.envelope import Envelope, InvalidBody, Rejection
+from router._fast.lane import Lane
 from router.dedup import Dedup
 from router.edge.auth import SourceState, count_rejected, key_of_header, key_of_query
 from router.edge.inflate import CannotInflate, inflate
-from router.edge.message import SUCCESS, Request, Respond, overload, refusal
+from router.edge.message import SUCCESS, Request, Respond, Response, overload, refusal
 from router.edge.rejected import Rejected
+from router.edge.routes import event_routes
 from router.errors import Unavailable
 from router.log import EventLog
 from router.metrics import RECEIVED_BYTES, RETRIED_REQUESTS
@@ -26,6 +28,9 @@ class Intake:
     def __init__(self, log: EventLog, dedup: Dedup, rejected: Rejected) -> None:
         self._log, self._seen, self._rejected = log, dedup.seen, rejected
         self._envelope = Envelope()
+        self.lane = Lane(
+            self._envelope, self._seen, log.queue, self, SUCCESS, event_routes(), key_of_header
+        )
         self._sources: dict[bytes, SourceState] = {}
         self._limits = Limits()
         self._proxies: list[IPv4Network | IPv6Network] = []
@@ -35,15 +40,16 @@ class Intake:
         self._sources = sources
         self._limits = settings.limits
         self._proxies = [ip_network(text, strict=False) for text in settings.server.trusted_proxies]
+        self.lane.configure(sources, self._limits, bool(self._proxies))
 
     def count(self) -> None:
         """Bring the metrics up to date."""
         for source in self._sources.values():
             source.count()
-        received, self._received = self._received, 0
-        retried, self._retried = self._retried, 0
-        RECEIVED_BYTES.inc(received)
-        RETRIED_REQUESTS.inc(retried)
+        lane = self.lane
+        RECEIVED_BYTES.inc(self._received + lane.received)
+        RETRIED_REQUESTS.inc(self._retried + lane.retried)
+        self._received = self._retried = lane.received = lane.retried = 0
 
     def take(
         self, request: Request, query: bytes, batch: bool, kind: int, respond: Respond
@@ -81,14 +87,7 @@ class Intake:
             source.name, now_ms, self._seen, kind, ip.encode(), source.client,
             limits.event_bytes, limits.depth, limits.message_id_chars,
         )  # fmt: skip
-        answer = SUCCESS
-        if rejections:
-            self._rejected.add(source.id, ip, rejections)
-            for _, code, _, _, _ in rejections:
-                count_rejected(source.id, code)
-            _, code, field, message, _ = rejections[0]
-            if source.strict or (not batch and code == "event_too_large"):
-                answer = refusal(code, message, field)
+        answer = self.keep_rejected(source, ip, batch, rejections)
 
         def durable(_: int, error: Unavailable | None) -> None:
             if error is None:
@@ -98,7 +97,7 @@ class Intake:
             else:
                 if block is not None:
                     self._seen.discard_block(block)
-                respond(overload(str(error), error.retry_after))
+                respond(self.overload(error))
 
         if block is not None:
             try:
@@ -110,6 +109,23 @@ class Intake:
             self._log.barrier(durable)
         else:
             respond(answer)
+
+    def keep_rejected(
+        self, source: SourceState, ip: str, batch: bool, rejections: list[Rejection]
+    ) -> Response:
+        """Keep what was refused, with its reason; returns the request's answer."""
+        if not rejections:
+            return SUCCESS
+        self._rejected.add(source.id, ip, rejections)
+        for _, code, _, _, _ in rejections:
+            count_rejected(source.id, code)
+        _, code, field, message, _ = rejections[0]
+        if source.strict or (not batch and code == "event_too_large"):
+            return refusal(code, message, field)
+        return SUCCESS
+
+    def overload(self, error: Unavailable) -> Response:
+        return overload(str(error), error.retry_after)
 
     def _refuse_body(
         self, error: CannotInflate | InvalidBody, request: Request, query: bytes, body: bytes,

@@ -17,6 +17,7 @@ from typing import cast
 import httptools
 
 from router._fast.http import scan_request
+from router._fast.lane import Lane, Line, Slot
 from router.edge.cors import cors_headers
 from router.edge.message import SUCCESS, Request, Respond, Response, refusal
 from router.metrics import CONNECTIONS, REFUSED_CONNECTIONS, REQUESTS
@@ -38,29 +39,41 @@ _IDLE, _HEADERS, _BODY, _CLOSING = range(4)
 class Connections:
     """What all connections of a server share: limits, the handler, the clock, the sweep."""
 
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
+    def __init__(self, handler: Handler, lane: Lane) -> None:
+        self.handler, self.lane = handler, lane
         self.limits = Limits()
         self.now = 0.0
         self.date = b""
-        self.stopping = False
+        self._stopping = False
         self.all: set[Connection] = set()
         self.statuses: dict[int, int] = {}
         self._success: dict[bytes, bytes] = {}
         self.tick()
 
+    @property
+    def stopping(self) -> bool:
+        """True once every answer is to be the last of its connection."""
+        return self._stopping
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.lane.open = False
+
     def tick(self) -> None:
         """Once a second: the clock, the Date header, and who has taken too long."""
-        self.now = time.monotonic()
+        self.now = self.lane.now = time.monotonic()
         date = formatdate(usegmt=True).encode()
         if date != self.date:
             self.date = date
             self._success.clear()
+            self.lane.success = self.success(b"")
         for connection in list(self.all):
             connection.check_time(self.now)
 
     def count(self) -> None:
         """Bring the metrics up to date; they are kept as plain numbers between two sweeps."""
+        answered, self.lane.answered = self.lane.answered, 0
+        self.statuses[200] = self.statuses.get(200, 0) + answered
         for status, number in self.statuses.items():
             REQUESTS.labels(str(status)).inc(number)
         self.statuses.clear()
@@ -99,63 +112,49 @@ class Connections:
         return b"\r\n".join(lines) + b"\r\n\r\n" + response.body
 
 
-class _Slot:
-    """A request whose answer may still be coming."""
-
-    __slots__ = ("connection", "data", "keep_alive", "origin", "version")
-
-    def __init__(self, connection: Connection, origin: bytes, keep_alive: bool, version: str):
-        self.connection, self.origin = connection, origin
-        self.keep_alive, self.version = keep_alive, version
-        self.data: bytes | None = None
-
-    def respond(self, response: Response) -> None:
-        self.connection.answered(self, response)
-
-
-class Connection(asyncio.Protocol):
-    """One client. The callbacks in the middle are llhttp's."""
+class Connection(Line, asyncio.Protocol):
+    """One client. The lane takes what is usual; the callbacks in the middle are llhttp's."""
 
     def __init__(self, shared: Connections) -> None:
+        super().__init__(shared.lane, deque())
         self._shared = shared
-        self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._slots: deque[_Slot] = deque()
-        self._peer = ""
-        self._since = shared.now
+        self.since = shared.now
         self._paused = False
-        self._last = False
         self._begin()
 
     def _begin(self) -> None:
-        self._phase = _IDLE
+        self._enter(_IDLE)
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._chunks: list[bytes] = []
         self._raw_bytes = self._head_size = self._body_size = 0
 
+    def _enter(self, phase: int) -> None:
+        self._phase, self.idle = phase, phase == _IDLE
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods of asyncio.Transport without being one.
-        self._transport = transport = cast(asyncio.Transport, transport)
+        self.transport = transport = cast(asyncio.Transport, transport)
         shared = self._shared
         if len(shared.all) >= shared.limits.connections:
             REFUSED_CONNECTIONS.labels("cap").inc()
-            self._phase = _CLOSING
+            self._enter(_CLOSING)
             transport.abort()
             return
         peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        self.peer = peer[0].encode() if isinstance(peer, tuple) else b""
         shared.all.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._shared.all.discard(self)
-        self._phase = _CLOSING
-        self._slots.clear()
+        self._enter(_CLOSING)
+        self.slots.clear()
 
     def eof_received(self) -> bool:
         """A client may half-close after its last request: what is pending is answered first."""
-        self._last = True
-        return bool(self._slots)
+        self.last = True
+        return bool(self.slots)
 
     def pause_writing(self) -> None:
         self._pause()
@@ -163,7 +162,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._resume()
 
-    def data_received(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
+        """Bytes that the lane has not taken."""
         if self._phase == _CLOSING:
             return
         if self._phase == _IDLE:
@@ -172,7 +172,8 @@ class Connection(asyncio.Protocol):
             if usual is not None:
                 self._take(b"POST", *usual, not self._shared.stopping, "1.1")
                 return
-            self._phase, self._since = _HEADERS, self._shared.now
+            self._enter(_HEADERS)
+            self.since = self._shared.now
         if self._phase == _HEADERS:
             self._raw_bytes += len(data)
         try:
@@ -187,7 +188,8 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         if self._phase == _IDLE:
-            self._phase, self._since = _HEADERS, self._shared.now
+            self._enter(_HEADERS)
+            self.since = self._shared.now
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -204,13 +206,14 @@ class Connection(asyncio.Protocol):
         if self._phase == _CLOSING:
             return
         limits = self._shared.limits
-        self._phase, self._since = _BODY, self._shared.now
+        self._enter(_BODY)
+        self.since = self._shared.now
         if self._head_size + len(self._target) > limits.header_bytes:
             self._fail("headers_too_large", "the headers exceed limits.header_bytes")
         elif self._body_size > limits.body_bytes:
             self._fail("body_too_large", self._body_limit)
-        elif self._headers.get(b"expect", b"").lower() == b"100-continue" and self._transport:
-            self._transport.write(_CONTINUE)
+        elif self._headers.get(b"expect", b"").lower() == b"100-continue" and self.transport:
+            self.transport.write(_CONTINUE)
         self._body_size = 0
 
     @property
@@ -240,14 +243,20 @@ class Connection(asyncio.Protocol):
         keep_alive: bool, version: str,
     ) -> None:  # fmt: skip
         """Hand on a whole request."""
-        self._since = self._shared.now
-        slot = _Slot(self, headers.get(b"origin", b""), keep_alive, version)
-        self._slots.append(slot)
-        self._shared.handler(Request(method, target, headers, body, self._peer), slot.respond)
-        if len(self._slots) >= _PIPELINE:
-            self._pause()
+        self.since = self._shared.now
+        slot = Slot(self, headers.get(b"origin", b""), keep_alive, version)
+        self.slots.append(slot)
+        self._shared.handler(
+            Request(method, target, headers, body, self.peer.decode()), slot.respond
+        )
+        if len(self.slots) >= _PIPELINE:
+            self.full()
 
-    def answered(self, slot: _Slot, response: Response) -> None:
+    def full(self) -> None:
+        """More requests are under way than a client may have: read no further."""
+        self._pause()
+
+    def answered(self, slot: Slot, response: Response) -> None:
         """Render an answer; write it, and those behind it that wait, when it is its turn."""
         shared = self._shared
         shared.statuses[response.status] = shared.statuses.get(response.status, 0) + 1
@@ -257,10 +266,11 @@ class Connection(asyncio.Protocol):
             slot.keep_alive = slot.keep_alive and not response.close
             http10 = b"1.0" if slot.version == "1.0" else b""
             slot.data = shared.render(response, slot.origin, slot.keep_alive, http10)
-        self._flush()
+        self.send_answers()
 
-    def _flush(self) -> None:
-        transport, slots = self._transport, self._slots
+    def send_answers(self) -> None:
+        """Write the answers whose turn it is."""
+        transport, slots = self.transport, self.slots
         if transport is None or transport.is_closing():
             return
         while slots and (data := slots[0].data) is not None:
@@ -268,7 +278,7 @@ class Connection(asyncio.Protocol):
             if not slots.popleft().keep_alive:
                 self._close()
                 return
-        if self._last and not slots:
+        if self.last and not slots:
             self._close()
         elif self._paused and len(slots) < _PIPELINE // 2:
             self._resume()
@@ -277,20 +287,20 @@ class Connection(asyncio.Protocol):
         """Refuse what is no request, after the answers that are still owed."""
         if self._phase == _CLOSING:
             return
-        slot = _Slot(self, b"", False, "1.1")
-        self._slots.append(slot)
-        self._phase = _CLOSING
+        slot = Slot(self, b"", False, "1.1")
+        self.slots.append(slot)
+        self._enter(_CLOSING)
         slot.respond(refusal(code, message))
 
     def _close(self) -> None:
         """Close after what was written has left; what still arrives is thrown away meanwhile, or
         the client's system might drop our answer with a reset."""
-        self._phase = _CLOSING
-        self._slots.clear()
-        transport = self._transport
+        self._enter(_CLOSING)
+        self.slots.clear()
+        transport = self.transport
         if transport is None:
             return
-        if transport.can_write_eof() and not self._last:
+        if transport.can_write_eof() and not self.last:
             transport.write_eof()
             asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.close)
             self._resume()
@@ -298,36 +308,36 @@ class Connection(asyncio.Protocol):
             transport.close()
 
     def _pause(self) -> None:
-        if not self._paused and self._transport is not None:
+        if not self._paused and self.transport is not None:
             self._paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused and self._transport is not None and not self._transport.is_closing():
+        if self._paused and self.transport is not None and not self.transport.is_closing():
             self._paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def check_time(self, now: float) -> None:
         """Close the connection if it takes too long over what it is doing."""
-        limits, taken = self._shared.limits, now - self._since
+        limits, taken = self._shared.limits, now - self.since
         if self._phase == _HEADERS and taken > limits.header_seconds:
             REFUSED_CONNECTIONS.labels("header_timeout").inc()
             self._fail("timeout", "the headers took longer than limits.header_seconds")
         elif self._phase == _BODY and taken > limits.body_seconds:
             REFUSED_CONNECTIONS.labels("body_timeout").inc()
             self._fail("timeout", "the body took longer than limits.body_seconds")
-        elif self._phase == _IDLE and not self._slots and taken > limits.idle_seconds:
+        elif self._phase == _IDLE and not self.slots and taken > limits.idle_seconds:
             self._close()
 
     def finish(self) -> None:
         """The server stops: close now if nothing is under way, else after the answer."""
-        if self._phase == _IDLE and not self._slots:
+        if self._phase == _IDLE and not self.slots:
             self._close()
 
     @property
     def busy(self) -> bool:
-        return bool(self._slots) or self._phase in (_HEADERS, _BODY)
+        return bool(self.slots) or self._phase in (_HEADERS, _BODY)
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()

@@ -76,6 +76,15 @@ def find_route(path: bytes) -> Route | None:
     return None
 
 
+def event_routes() -> dict[bytes, tuple[bool, int]]:
+    """Every path that takes events by POST: whether in a batch, and of which kind."""
+    return {
+        path: (route.action is Action.batch, route.kind)
+        for path, route in _EXACT.items()
+        if route.action in (Action.batch, Action.single)
+    }
+
+
 def settings_key(path: bytes) -> bytes | None:
     """The write key in `/v1/projects/<key>/settings`, with or without `/v1`."""
     parts = path.strip(b"/").split(b"/")

@@ -42,7 +42,7 @@ class Edge:
 
     def __init__(self, log: EventLog, dedup: Dedup, rejected: Rejected) -> None:
         self._intake = Intake(log, dedup, rejected)
-        self._connections = Connections(self.handle)
+        self._connections = Connections(self.handle, self._intake.lane)
         self._sources: dict[bytes, SourceState] = {}
         self._settings = Server()
         self._server: asyncio.Server | None = None
@@ -74,7 +74,7 @@ class Edge:
     async def stop(self, grace_seconds: float) -> None:
         """Accept no more connections, answer what is being received, close."""
         connections = self._connections
-        connections.stopping = True
+        connections.stop()
         if self._server is not None:
             self._server.close()
         for connection in list(connections.all):

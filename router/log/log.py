@@ -40,6 +40,8 @@ _PROBE_SECONDS = 1.0
 _PROBE_PAGE = bytes(4096)
 _PROBE_ROOM = 1 << 20
 _PREPARE_AT = 0.25
+_GATHER_SECONDS = 0.001
+
 
 class EventLog:
     """One folder of segments. Made by `open`, which also recovers after a crash."""
@@ -63,6 +65,7 @@ class EventLog:
         self._barriers: list[Record] = []
         self._writing: tuple[list[Record], int, int] | None = None
         self._kicked = self._closed = self._distrusted = self._listening = False
+        self._gathered, self._gather_until = 0, 0.0
         self._grown: asyncio.Event | None = None
         self._idle: asyncio.Event | None = None
         self._probe_at = 0.0
@@ -161,13 +164,22 @@ class EventLog:
 
     def _kick_soon(self) -> None:
         if not self._writing and not self._kicked:
-            self._kicked = True
+            self._kicked, self._gathered = True, 0
+            self._gather_until = time.perf_counter() + _GATHER_SECONDS
             asyncio.get_running_loop().call_soon(self._kick)
 
     def _kick(self) -> None:
-        """Hand all that waits to the writer."""
+        """Hand all that waits to the writer, once the loop has nothing more to add to it.
+
+        A sync costs as much as some requests do: while more of them lie ready, they are read first.
+        """
+        waiting = len(self.queue.waiting)
+        if waiting > self._gathered and time.perf_counter() < self._gather_until:
+            self._gathered = waiting
+            asyncio.get_running_loop().call_soon(self._kick)
+            return
         self._kicked = False
-        if self._writing or not self.queue.waiting:
+        if self._writing or not waiting:
             return
         length, batch = self.queue.bytes, self.queue.take()
         buffers, end = frame_group(batch, self._end)
@@ -256,7 +268,7 @@ class EventLog:
         tell(batch, failure)
         tell(barriers, failure)
         if self.queue.waiting:
-            self._kick()
+            self._kick_soon()
         elif self._idle is not None:
             self._idle.set()
 
