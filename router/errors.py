@@ -56,6 +56,31 @@ class ExpressionError(RouterError):
         super().__init__(f"{place}{message}" + (f" ({hint})" if hint else ""))
 
 
+class PatternError(RouterError):
+    """A regular expression does not parse or is one that cannot be run in linear time.
+
+    `column` counts from 1 (0 = the whole of it).
+    """
+
+    exit_code = 78
+
+    def __init__(self, message: str, *, text: str = "", column: int = 0, hint: str = "") -> None:
+        self.message, self.text, self.column, self.hint = message, text, column, hint
+        place = f"column {column}: " if column else ""
+        super().__init__(f"{place}{message}" + (f" ({hint})" if hint else ""))
+
+
+class SchemaError(RouterError):
+    """A JSON Schema cannot be compiled. `pointer` is the place in it (RFC 6901), "" the root."""
+
+    exit_code = 78
+
+    def __init__(self, message: str, *, pointer: str = "", hint: str = "") -> None:
+        self.message, self.pointer, self.hint = message, pointer, hint
+        place = f"{pointer}: " if pointer else ""
+        super().__init__(f"{place}{message}" + (f" ({hint})" if hint else ""))
+
+
 class Unavailable(RouterError):
     """The router cannot take an event for now. The edge answers 503 with `retry_after` seconds."""
 

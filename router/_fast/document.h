@@ -53,7 +53,7 @@ static inline uint8_t doc_number_type(cursor p, cursor end) {
 }
 
 /* 1 done, 0 not valid (see s), -1 no memory. Depth is bounded by s->max_depth. */
-static int doc_build(doc_tape *t, scanner *s, cursor p) {
+static inline int doc_build(doc_tape *t, scanner *s, cursor p) {
     uint32_t parent = DOC_TOP, at;
     int depth = 0;
     cursor key = NULL;
