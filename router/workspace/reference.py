@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from types import ModuleType
 from typing import NamedTuple
 
 import msgspec
@@ -78,7 +79,7 @@ class Setting(NamedTuple):
 _KINDS = {
     "Text": "text", "str": "text", "Count": "whole number", "int": "whole number",
     "Port": "port", "Seconds": "number", "float": "number", "bool": "true or false",
-    "list[str]": "list of text", "dict[str, Any]": "table",
+    "list[str]": "list of text", "list[int | str]": "list", "dict[str, Any]": "table",
 }  # fmt: skip
 
 
@@ -91,8 +92,8 @@ def _kind(annotation: ast.expr) -> str:
     return _KINDS.get(text, "table")
 
 
-def _settings(node: ast.ClassDef) -> Iterator[Setting]:
-    model = getattr(models, node.name)
+def _settings(module: ModuleType, node: ast.ClassDef) -> Iterator[Setting]:
+    model = getattr(module, node.name)
     defaults = {field.name: field for field in msgspec.structs.fields(model)}
     for field, after in zip(node.body, [*node.body[1:], None], strict=True):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
@@ -117,21 +118,25 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     return f"`{orjson.dumps(value).decode()}`"
 
 
+def model_tables(module: ModuleType, names: tuple[str, ...]) -> str:
+    """For each struct of `module` named: its docstring, and its fields as a Markdown table."""
+    tree = ast.parse(inspect.getsource(module))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    parts = []
+    for name in names:
+        summary = " ".join((ast.get_docstring(classes[name]) or "").split())
+        parts.append(f"\n{summary}\n\n| key | type | default | |\n| --- | --- | --- | --- |\n")
+        parts += [
+            f"| `{row.name}` | {row.kind} | {row.default} | {row.help.replace('|', '/')} |\n"
+            for row in _settings(module, classes[name])
+        ]
+    return "".join(parts)
+
+
 def reference() -> str:
     """The whole page, as Markdown."""
-    tree = ast.parse(inspect.getsource(models))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    parts = [_HEAD]
-    for title, names in _PAGES:
-        parts.append(f"\n## {title}\n")
-        for name in names:
-            summary = " ".join((ast.get_docstring(classes[name]) or "").split())
-            parts.append(f"\n{summary}\n\n| key | type | default | |\n| --- | --- | --- | --- |\n")
-            parts += [
-                f"| `{row.name}` | {row.kind} | {row.default} | {row.help.replace('|', '/')} |\n"
-                for row in _settings(classes[name])
-            ]
-    return "".join(parts)
+    pages = [f"\n## {title}\n{model_tables(models, names)}" for title, names in _PAGES]
+    return "".join([_HEAD, *pages])
 
 
 if __name__ == "__main__":
