@@ -19,9 +19,9 @@ LOAD_CORE = max(os.sched_getaffinity(0))
 class Server:
     """A process of `bench.servers`."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, *more: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.servers", kind, str(folder)],
+            [sys.executable, "-m", "bench.servers", kind, str(folder), *more],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -54,3 +54,13 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server("aiohttp", tmp_path_factory.mktemp("plain"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def delivering_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("delivering")
+    sink = Server("sink", folder)
+    server = Server("delivering", folder, f"http://127.0.0.1:{sink.port}/")
+    yield server
+    server.stop()
+    sink.stop()

@@ -1,5 +1,6 @@
-"""What is measured, each in a process of its own: `python -m bench.servers NAME DIR`, with
-`edge`, `aiohttp` (on asyncio's own loop, as it comes) or `aiohttp-uvloop`.
+"""What is measured, each in a process of its own: `python -m bench.servers NAME DIR [URL]`, with
+`edge`, `delivering` (the whole router, with one webhook in batches to URL), `sink` (what it delivers
+to, on the load's core), `aiohttp` (on asyncio's own loop, as it comes) or `aiohttp-uvloop`.
 
 Prints the port it listens on, and runs until its standard input ends.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
+from router.app import App
 from router.dedup import Dedup
 from router.edge.rejected import Rejected
 from router.edge.server import Edge
@@ -50,6 +52,55 @@ async def edge(folder: Path) -> None:
     await log.close()
 
 
+async def delivering(folder: Path, url: str) -> None:
+    """The whole router, as `router serve` runs it."""
+    for name, text in {
+        "workspace/router.toml": "[server]\nport = 0\n[control]\nport = 0\n[log]\nhours = 0.001\n",
+        "workspace/sources/bench.toml": 'name = "Bench"\nwrite_key = "bench"\n',
+        "workspace/destinations/sink.toml": f'destination = "webhook"\n[settings]\n'
+        f'url = "{url}"\nbatch = true\n',
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    app = App(folder / "workspace", folder / "data", {})
+    await app.start()
+    print(app.edge.port, flush=True)
+    await until_eof()
+    await app.stop()
+
+
+class Sink(asyncio.Protocol):
+    """Answers 200 to every POST with a Content-Length, and reads nothing else of it."""
+
+    def __init__(self) -> None:
+        self._left, self._head = 0, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        while data:
+            if self._left == 0:
+                head, end, data = (self._head + data).partition(b"\r\n\r\n")
+                if not end:
+                    self._head = head
+                    return
+                self._head = b""
+                self._left = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            taken = min(self._left, len(data))
+            self._left -= taken
+            data = data[taken:]
+            if self._left == 0:
+                self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")  # type: ignore[attr-defined]
+
+
+async def sink() -> None:
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await until_eof()
+
+
 async def trim(log: EventLog) -> None:
     """Retention as the running router has it: what everybody has read may go."""
     while True:
@@ -74,11 +125,20 @@ async def plain() -> None:
     await runner.cleanup()
 
 
-if __name__ == "__main__":
-    os.sched_setaffinity(0, {0})
-    if sys.argv[1] == "aiohttp":
+def main(name: str, folder: str, *more: str) -> None:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores) if name == "sink" else min(cores)})
+    if name == "aiohttp":
         asyncio.run(plain())
-    elif sys.argv[1] == "aiohttp-uvloop":
+    elif name == "aiohttp-uvloop":
         uvloop.run(plain())
-    else:
-        uvloop.run(edge(Path(sys.argv[2])))
+    elif name == "edge":
+        uvloop.run(edge(Path(folder)))
+    elif name == "delivering":
+        uvloop.run(delivering(Path(folder), *more))
+    elif name == "sink":
+        uvloop.run(sink())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -94,6 +94,15 @@ def test_single_events(benchmark: Any, edge_server: Server, plain_server: Server
 
 
 @pytest.mark.benchmark(group="edge")
+def test_single_events_while_delivering(
+    benchmark: Any, delivering_server: Server, plain_server: Server
+) -> None:
+    """Everything is also sent on, in batches, to a sink on the load's core."""
+    benchmark.extra_info["floor"] = 2.5
+    versus(benchmark, delivering_server, plain_server, single(), 60_000)
+
+
+@pytest.mark.benchmark(group="edge")
 @pytest.mark.parametrize("size", [20, 100])
 def test_batches(benchmark: Any, edge_server: Server, plain_server: Server, size: int) -> None:
     if size == 100:

@@ -14,9 +14,14 @@ with `{"messageId":"...","receivedAt":"..."`, so that both are found without dec
 from __future__ import annotations
 
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
+from router._fast.events import Event, unpack_events
+
+__all__ = [
+    "FLAG_INTEGRATIONS", "KINDS", "KIND_OF", "Block", "Event", "pack_block", "restore_event",
+    "unpack_block", "unpack_events",
+]  # fmt: skip
 
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
 KIND_OF = {name: number for number, name in enumerate(KINDS)}
@@ -24,42 +29,9 @@ KIND_OF = {name: number for number, name in enumerate(KINDS)}
 FLAG_INTEGRATIONS = 1
 """The event's `integrations` object is not empty: routing has to look into it."""
 
-MESSAGE_ID_PREFIX = b'{"messageId":"'
 VERSION = 1
 HEAD = struct.Struct("<BBHI")
 ENTRY = struct.Struct("<IBBH")
-
-
-class Event:
-    """One stored event: its bytes, and its decoded form once somebody asks for it.
-
-    Every destination that is caught up shares the same object, so nobody may change `data`.
-    """
-
-    __slots__ = ("_data", "flags", "kind", "offset", "raw", "source", "time_ms")
-
-    def __init__(
-        self, offset: int, source: str, kind: int, flags: int, raw: bytes, time_ms: int = 0
-    ) -> None:
-        self.offset, self.source, self.kind, self.flags = offset, source, kind, flags
-        self.raw, self.time_ms = raw, time_ms
-        self._data: dict[str, Any] | None = None
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The event as a dict, decoded once."""
-        if self._data is None:
-            self._data = orjson.loads(self.raw)
-        return self._data
-
-    @property
-    def message_id(self) -> str:
-        """Read from the front of the bytes, where the edge put it."""
-        if self.raw.startswith(MESSAGE_ID_PREFIX):
-            end = self.raw.index(b'"', len(MESSAGE_ID_PREFIX))
-            if b"\\" not in self.raw[len(MESSAGE_ID_PREFIX) : end]:
-                return self.raw[len(MESSAGE_ID_PREFIX) : end].decode()
-        return str(self.data["messageId"])
 
 
 def restore_event(raw: bytes, offset: int, source: str, time_ms: int) -> Event:
@@ -90,24 +62,12 @@ def pack_block(source: str, kinds: list[int], flags: list[int], events: list[byt
     return b"".join([*parts, name, *events])
 
 
-def unpack_block(payload: bytes | memoryview) -> Block:
-    """Cut a block into its events. Raises `ValueError` where it is not one."""
-    data = bytes(payload)
-    if len(data) < HEAD.size:
-        raise ValueError("an event block needs at least 8 bytes")
-    version, name_length, _, count = HEAD.unpack_from(data)
-    if version != VERSION:
-        raise ValueError(f"event block version {version} is unknown: expected {VERSION}")
-    table_end = HEAD.size + count * ENTRY.size
-    position = table_end + name_length
-    if position > len(data):
-        raise ValueError("an event block ends inside its own table")
-    kinds, flags, events = [], [], []
-    for length, kind, flag, _ in ENTRY.iter_unpack(data[HEAD.size : table_end]):
-        kinds.append(kind)
-        flags.append(flag)
-        events.append(data[position : position + length])
-        position += length
-    if position != len(data):
-        raise ValueError("an event block's lengths do not add up to its size")
-    return Block(data[table_end : table_end + name_length].decode(), kinds, flags, events)
+def unpack_block(payload: bytes) -> Block:
+    """A block as plain lists. Raises `ValueError` where it is not one."""
+    events = unpack_events(payload, 0, 0)
+    return Block(
+        events[0].source if events else "",
+        [event.kind for event in events],
+        [event.flags for event in events],
+        [event.raw for event in events],
+    )

@@ -14,6 +14,7 @@ cdef class Record:
     cdef readonly int64_t count
     cdef readonly int64_t time_ms
     cdef readonly bytes payload
+    cdef public list events
     cdef object done
 
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from router._fast.events import Event
 from router.errors import Unavailable
 
 _Bytes = bytes
@@ -17,6 +18,7 @@ class Record:
     count: int
     time_ms: int
     payload: bytes
+    events: list[Event] | None
     def __init__(
         self, offset: int, count: int, time_ms: int, payload: bytes, done: Done | None = None
     ) -> None: ...

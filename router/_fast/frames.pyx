@@ -37,7 +37,8 @@ Done = Callable[[int, Exception | None], None] | Waiter
 
 
 cdef class Record:
-    """A block as it is appended. `offset` is its first event's, `time_ms` that of receipt."""
+    """A block as it is appended. `offset` is its first event's, `time_ms` that of receipt;
+    `events` is for a reader to keep what it made of the block, for all who read it after him."""
 
     def __init__(self, int64_t offset, int64_t count, int64_t time_ms, bytes payload not None,
                  done=None):

@@ -50,6 +50,7 @@ class CompiledAction:
         self._settings = settings
         where = f"actions.{name}"
         self.when = compile_at(action.when, f"{where}.when")
+        self._always = self._decided()
         self._key = compile_at(action.key, f"{where}.key") if action.key else None
         self._query = compile_table(action.query, f"{where}.query")
         self._headers = compile_table(action.headers, f"{where}.headers")
@@ -61,6 +62,18 @@ class CompiledAction:
         }
         self._fields = self._compile_fields(where)
         self.rule = self._batch_rule(batch)
+
+    def _decided(self) -> bool | None:
+        """What `when` gives for every event, where only the settings decide; else None."""
+        if self.when.paths or "now(" in self.action.when:
+            return None
+        return self.when.test({}, self._settings)
+
+    def applies(self, event: Event) -> bool:
+        """Does the event trigger it?"""
+        if self._always is not None:
+            return self._always
+        return self.when.test(event.data, self._settings)
 
     def _compile_fields(self, where: str) -> Expr | None:
         fields = self.action.fields

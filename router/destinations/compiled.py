@@ -100,7 +100,7 @@ class Compiled:
         """A row for each action that the event triggers. Raises `NotApplicable`."""
         found = []
         for action in self.actions:
-            if _always(action.action.when) or action.when.test(event.data, self.settings):
+            if action.applies(event):
                 try:
                     found.append(action.row(event))
                 except MissingField as error:
@@ -149,10 +149,6 @@ class Compiled:
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         return text
-
-
-def _always(when: str) -> bool:
-    return when == "true"
 
 
 def _gzip(body: bytes) -> bytes:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
 from router.errors import LogCorrupt
-from router.event import Event, unpack_block
+from router.event import Event, unpack_events
 from router.log import EventLog, Record
 
 _log = logging.getLogger(__name__)
-_CACHE_BYTES = 4 * 1024 * 1024
 
 
 class Feed:
@@ -21,8 +19,6 @@ class Feed:
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
-        self._cache: OrderedDict[int, tuple[int, list[Event]]] = OrderedDict()
-        self._cached_bytes = 0
         self._listeners: set[Callable[[], None]] = set()
         self._pump: asyncio.Task[None] | None = None
 
@@ -68,29 +64,16 @@ class Feed:
                 events = [event for event in events if event.offset >= offset]
             return events
 
-    def _unpack(self, record: Record) -> list[Event]:
-        cached = self._cache.get(record.offset)
-        if cached is not None:
-            return cached[1]
-        try:
-            block = unpack_block(record.payload)
-        except ValueError as error:
-            _log.error(
-                "skipped a block that is none", extra={"error": str(error), "offset": record.offset}
-            )
-            return []
-        events = [
-            Event(record.offset + index, block.source, kind, flags, raw, record.time_ms)
-            for index, (kind, flags, raw) in enumerate(
-                zip(block.kinds, block.flags, block.events, strict=True)
-            )
-        ]
-        self._keep(record.offset, len(record.payload), events)
-        return events
-
-    def _keep(self, offset: int, size: int, events: list[Event]) -> None:
-        self._cache[offset] = (size, events)
-        self._cached_bytes += size
-        while self._cached_bytes > _CACHE_BYTES:
-            _, (old, _) = self._cache.popitem(last=False)
-            self._cached_bytes -= old
+    @staticmethod
+    def _unpack(record: Record) -> list[Event]:
+        """The record's events; those of the log's newest records are made once for all."""
+        if record.events is None:
+            try:
+                record.events = unpack_events(record.payload, record.offset, record.time_ms)
+            except ValueError as error:
+                _log.error(
+                    "skipped a block that is none",
+                    extra={"error": str(error), "offset": record.offset},
+                )
+                record.events = []
+        return record.events

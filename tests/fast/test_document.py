@@ -105,7 +105,7 @@ def test_what_the_decoder_refuses_is_refused(raw: bytes) -> None:
     ids=lambda raw: repr(raw[:12]),
 )
 def test_odd_bytes_are_an_error(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="the event|an event"):
+    with pytest.raises(ValueError, match=r"the event|an event"):
         Document(raw)
 
 
