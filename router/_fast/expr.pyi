@@ -1,6 +1,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from router._fast.document import Document
+
 class Expr:
     text: str
     paths: frozenset[str]
@@ -16,6 +18,28 @@ class Expr:
         settings: Mapping[str, Any] | None = None,
         now_ms: int | None = None,
     ) -> bool: ...
+
+    def eval_doc(
+        self, doc: Document, settings: Mapping[str, Any] | None = None, now_ms: int | None = None
+    ) -> Any: ...
+    def test_doc(
+        self, doc: Document, settings: Mapping[str, Any] | None = None, now_ms: int | None = None
+    ) -> bool: ...
+    def write_doc(
+        self, doc: Document, settings: Mapping[str, Any] | None = None, now_ms: int | None = None
+    ) -> bytes: ...
+    def test_many(
+        self,
+        docs: list[Document],
+        settings: Mapping[str, Any] | None = None,
+        now_ms: int | None = None,
+    ) -> bytes: ...
+    def write_many(
+        self,
+        docs: list[Document],
+        settings: Mapping[str, Any] | None = None,
+        now_ms: int | None = None,
+    ) -> list[bytes | None]: ...
 
 def compile(text: str) -> Expr: ...
 def compile_fields(table: dict[str, Any]) -> Expr: ...

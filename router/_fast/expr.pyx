@@ -1,8 +1,22 @@
 """Expressions as a tree of nodes: parsed once (parse.py), evaluated for every event.
 
-Nodes read the decoded event; a missing path is null. Evaluation never raises for odd data: what
-makes no sense is null, or false in a condition.
+Nodes read an event's index (document.pyx) or, where there is none, its decoded form; a missing path
+is null. Evaluation never raises for odd data: what makes no sense is null, or false in a condition.
+Each node can do three things: give its value, tell whether that is true, and write it as JSON. The
+last two make no Python object where the event's bytes are enough.
 """
+
+cimport cython
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+from router._fast.document cimport (
+    DOC_FALSE, DOC_FLOAT, DOC_INT, DOC_LIST, DOC_NULL, DOC_OBJECT, DOC_STRING, DOC_TRUE,
+    Document, doc_double, doc_int, doc_item, doc_member, doc_node, doc_same, text_at,
+)
 
 from difflib import get_close_matches
 
@@ -14,11 +28,22 @@ from router.errors import ExpressionError
 import math
 import time
 
+import orjson
 
+
+DEF EXACT = 9007199254740992
+"""Up to here a double holds every whole number."""
+
+cdef extern from "<string.h>" nogil:
+    void *memmem(const void *text, size_t n, const void *part, size_t part_n)
+
+
+@cython.freelist(8)
 cdef class Context:
-    """What an evaluation sees."""
+    """What an evaluation sees: the event as `doc`, or as `event` where `doc` is None."""
 
     cdef dict event
+    cdef Document doc
     cdef object settings
     cdef object item
     cdef object now_ms
@@ -30,6 +55,41 @@ cdef class Context:
         self.now_ms = now_ms
 
 
+cdef class Output:
+    """JSON being written. Each row is written over the last."""
+
+    cdef unsigned char *data
+    cdef size_t used
+    cdef size_t room
+
+    def __cinit__(self):
+        self.room = 1024
+        self.data = <unsigned char *>malloc(self.room)
+        if self.data == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef int put(self, const void *data, size_t n) except -1:
+        if self.used + n > self.room:
+            while self.used + n > self.room:
+                self.room *= 2
+            grown = <unsigned char *>realloc(self.data, self.room)
+            if grown == NULL:
+                raise MemoryError()
+            self.data = grown
+        memcpy(self.data + self.used, data, n)
+        self.used += n
+        return 0
+
+    cdef inline int put_bytes(self, bytes data) except -1:
+        return self.put(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    cdef bytes taken(self):
+        return PyBytes_FromStringAndSize(<const char *>self.data, self.used)
+
+
 cdef class Node:
     cdef object value(self, Context c):
         return None
@@ -38,38 +98,115 @@ cdef class Node:
         """Is the value exactly true? Conditions override it to make no object."""
         return self.value(c) is True
 
+    cdef bint write(self, Context c, Output out) except -1:
+        """Write the value as JSON; False, with nothing written, where it is null."""
+        cdef object value = self.value(c)
+        if value is None:
+            return False
+        out.put_bytes(orjson.dumps(value))
+        return True
+
 
 cdef class Literal(Node):
+    """A constant; `json` is how it is written, `utf8` its text where it is one, `number` its value
+    where it is a number that a double holds exactly."""
+
     cdef object constant
+    cdef bytes json
+    cdef bytes utf8
+    cdef double number
+    cdef bint is_number
+
+    cdef int prepare(self, object constant) except -1:
+        self.constant = constant
+        if type(constant) is str:
+            self.utf8 = (<str>constant).encode("utf-8", "surrogatepass")
+        self.is_number = type(constant) is float or (
+            type(constant) is int and -EXACT <= constant <= EXACT)
+        if self.is_number:
+            self.number = constant
+        try:
+            self.json = orjson.dumps(constant)
+        except TypeError:
+            self.json = b"null"
+        return 0
 
     cdef object value(self, Context c):
         return self.constant
 
+    cdef bint write(self, Context c, Output out) except -1:
+        if self.constant is None:
+            return False
+        out.put_bytes(self.json)
+        return True
 
-cdef class Member(Node):
-    """A top-level member of the event."""
 
-    cdef object key
+cdef class Step:
+    """One step of a path: a member's name, which in a list may be an item's number."""
 
-    cdef object value(self, Context c):
-        return c.event.get(self.key)
+    cdef bytes name
+    cdef Py_ssize_t index
+
+    def __cinit__(self, object key):
+        cdef str text = key if type(key) is str else str(key)
+        self.name = text.encode("utf-8", "surrogatepass")
+        self.index = int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
 cdef class Path(Node):
-    """Members below one of the roots."""
+    """Members below one of the roots: 0 the event, 1 the settings, 2 the item."""
 
     cdef int root
     cdef tuple keys
+    cdef tuple steps
+
+    cdef inline bint indexed(self, Context c):
+        """Is it found by `find`, in the event's index?"""
+        return self.root == 0 and c.doc is not None
+
+    cdef const doc_node *find(self, Context c):
+        cdef const doc_node *node = c.doc.tape.nodes
+        cdef Step step
+        for step in self.steps:
+            if node.type == DOC_OBJECT:
+                node = doc_member(&c.doc.tape, node, PyBytes_AS_STRING(step.name),
+                                  PyBytes_GET_SIZE(step.name))
+            elif step.index >= 0:
+                node = doc_item(&c.doc.tape, node, step.index)
+            else:
+                return NULL
+            if node == NULL:
+                return NULL
+        return node
 
     cdef object value(self, Context c):
-        cdef object found
-        if self.root == 0:
-            found = c.event
-        elif self.root == 1:
-            found = c.settings
-        else:
-            found = c.item
-        return walk(found, self.keys)
+        if self.root == 1:
+            return walk(c.settings, self.keys)
+        if self.root == 2:
+            return walk(c.item, self.keys)
+        if c.doc is None:
+            return walk(c.event, self.keys)
+        if not self.steps:
+            return c.doc.data()
+        return c.doc.load(self.find(c))
+
+    cdef bint true(self, Context c):
+        cdef const doc_node *node
+        if not self.indexed(c):
+            return self.value(c) is True
+        node = self.find(c)
+        return node != NULL and node.type == DOC_TRUE
+
+    cdef bint write(self, Context c, Output out) except -1:
+        """The value's own bytes."""
+        cdef const doc_node *node
+        if not self.indexed(c):
+            return Node.write(self, c, out)
+        node = self.find(c)
+        if node == NULL or node.type == DOC_NULL:
+            return False
+        out.put(node.p, node.n)
+        return True
 
 
 cdef class Get(Node):
@@ -80,6 +217,20 @@ cdef class Get(Node):
 
     cdef object value(self, Context c):
         return walk(self.of.value(c), self.keys)
+
+
+cdef bint plain_number(const doc_node *node, double *number) noexcept:
+    """The node's number, where a double holds it as the decoder's object would."""
+    cdef int64_t whole
+    if node == NULL:
+        return False
+    if node.type == DOC_FLOAT:
+        number[0] = doc_double(node)
+        return True
+    if node.type == DOC_INT and doc_int(node, &whole) and -EXACT <= whole <= EXACT:
+        number[0] = <double>whole
+        return True
+    return False
 
 
 cdef object walk(object found, tuple keys):
@@ -145,6 +296,13 @@ cdef class First(Node):
 
     cdef tuple parts
 
+    cdef bint write(self, Context c, Output out) except -1:
+        cdef Node part
+        for part in self.parts:
+            if part.write(c, out):
+                return True
+        return False
+
     cdef object value(self, Context c):
         cdef Node part
         cdef object found = None
@@ -195,6 +353,19 @@ cdef class Equal(Node):
         return self.true(c)
 
     cdef bint true(self, Context c):
+        cdef const doc_node *node
+        cdef Literal right
+        cdef double number
+        if type(self.left) is Path and type(self.right) is Literal and (<Path>self.left).indexed(c):
+            node, right = (<Path>self.left).find(c), <Literal>self.right
+            if right.constant is None:
+                return (node == NULL or node.type == DOC_NULL) != self.negated
+            if right.constant is True:
+                return (node != NULL and node.type == DOC_TRUE) != self.negated
+            if right.constant is False:
+                return (node != NULL and node.type == DOC_FALSE) != self.negated
+            if right.is_number and plain_number(node, &number):
+                return (number == right.number) != self.negated
         return equal(self.left.value(c), self.right.value(c)) != self.negated
 
 
@@ -203,13 +374,21 @@ cdef class EqualText(Node):
 
     cdef Node left
     cdef str right
+    cdef bytes utf8
     cdef bint negated
 
     cdef object value(self, Context c):
         return self.true(c)
 
     cdef bint true(self, Context c):
-        cdef object found = self.left.value(c)
+        cdef const doc_node *node
+        cdef object found
+        if type(self.left) is Path and (<Path>self.left).indexed(c):
+            node = (<Path>self.left).find(c)
+            return (node != NULL and node.type == DOC_STRING and doc_same(
+                node.p + 1, node.n - 2, node.escaped, PyBytes_AS_STRING(self.utf8),
+                PyBytes_GET_SIZE(self.utf8))) != self.negated
+        found = self.left.value(c)
         return (type(found) is str and <str>found == self.right) != self.negated
 
 
@@ -224,8 +403,18 @@ cdef class Order(Node):
         return self.true(c)
 
     cdef bint true(self, Context c):
-        cdef object a = self.left.value(c)
-        cdef object b = self.right.value(c)
+        cdef const doc_node *node
+        cdef double number
+        cdef object a, b
+        if type(self.left) is Path and type(self.right) is Literal and (
+                <Literal>self.right).is_number and (<Path>self.left).indexed(c):
+            node = (<Path>self.left).find(c)
+            if plain_number(node, &number):
+                return self.holds(number, (<Literal>self.right).number)
+            if node == NULL or node.type != DOC_INT:
+                return False
+        a = self.left.value(c)
+        b = self.right.value(c)
         if not is_number(a) or not is_number(b):
             return False
         if self.operator == 0:
@@ -236,16 +425,40 @@ cdef class Order(Node):
             return a > b
         return a >= b
 
+    cdef inline bint holds(self, double a, double b):
+        if self.operator == 0:
+            return a < b
+        if self.operator == 1:
+            return a <= b
+        if self.operator == 2:
+            return a > b
+        return a >= b
+
 
 cdef class In(Node):
+    """`texts` where the list is of literal strings: their UTF-8."""
+
     cdef Node left
     cdef Node right
+    cdef tuple texts
 
     cdef object value(self, Context c):
         return self.true(c)
 
     cdef bint true(self, Context c):
-        cdef object items = self.right.value(c)
+        cdef const doc_node *node
+        cdef bytes text
+        cdef object items
+        if self.texts is not None and type(self.left) is Path and (<Path>self.left).indexed(c):
+            node = (<Path>self.left).find(c)
+            if node == NULL or node.type != DOC_STRING:
+                return False
+            for text in self.texts:
+                if doc_same(node.p + 1, node.n - 2, node.escaped, PyBytes_AS_STRING(text),
+                            PyBytes_GET_SIZE(text)):
+                    return True
+            return False
+        items = self.right.value(c)
         cdef object wanted
         if type(items) is not list:
             return False
@@ -297,12 +510,40 @@ cdef class List(Node):
         cdef Node part
         return [part.value(c) for part in self.parts]
 
+    cdef bint write(self, Context c, Output out) except -1:
+        cdef Node part
+        cdef bint more = False
+        out.put(b"[", 1)
+        for part in self.parts:
+            if more:
+                out.put(b",", 1)
+            if not part.write(c, out):
+                out.put(b"null", 4)
+            more = True
+        out.put(b"]", 1)
+        return True
+
 
 cdef class Object(Node):
     """Members that are null are left out."""
 
     cdef tuple keys
     cdef tuple parts
+    cdef tuple json
+
+    cdef bint write(self, Context c, Output out) except -1:
+        cdef Py_ssize_t i
+        cdef size_t before
+        out.put(b"{", 1)
+        for i in range(len(self.parts)):
+            before = out.used
+            out.put_bytes(<bytes>self.json[i])
+            if (<Node>self.parts[i]).write(c, out):
+                out.put(b",", 1)
+            else:
+                out.used = before
+        close_object(out)
+        return True
 
     cdef object value(self, Context c):
         cdef dict found = {}
@@ -313,6 +554,17 @@ cdef class Object(Node):
             if value is not None:
                 found[self.keys[i]] = value
         return found
+
+
+cdef int close_object(Output out) except -1:
+    """In place of the comma behind the last member, or behind an opening brace alone."""
+    if out.data[out.used - 1] == b",":
+        out.used -= 1
+    return out.put(b"}", 1)
+
+
+cdef bytes member_json(str key):
+    return orjson.dumps(key) + b":"
 
 
 class MissingField(Exception):
@@ -331,6 +583,65 @@ cdef class Fields(Node):
     cdef tuple parts
     cdef tuple required
     cdef Node rest
+    cdef tuple json
+
+    cdef bint write(self, Context c, Output out) except -1:
+        """As `value`; False where there would be no member."""
+        cdef Py_ssize_t i
+        cdef size_t before, start = out.used
+        cdef set written = None if self.rest is None else set()
+        out.put(b"{", 1)
+        for i in range(len(self.parts)):
+            before = out.used
+            out.put_bytes(<bytes>self.json[i])
+            if (<Node>self.parts[i]).write(c, out):
+                out.put(b",", 1)
+                if written is not None:
+                    written.add(self.keys[i])
+            else:
+                out.used = before
+                if self.required[i] is not None:
+                    raise MissingField(self.required[i])
+        if self.rest is not None:
+            self.write_rest(c, out, written)
+        if out.used == start + 1:
+            out.used = start
+            return False
+        close_object(out)
+        return True
+
+    cdef int write_rest(self, Context c, Output out, set written) except -1:
+        cdef const doc_node *of
+        cdef const doc_node *node
+        cdef const doc_node *end
+        if not (type(self.rest) is Path and (<Path>self.rest).indexed(c)):
+            return self.write_members(self.rest.value(c), out, written)
+        of = (<Path>self.rest).find(c)
+        if of == NULL or of.type != DOC_OBJECT:
+            return 0
+        node, end = of + 1, c.doc.tape.nodes + of.next
+        while node < end:
+            key = text_at(node.key, node.key_n, node.key_escaped)
+            # Of members with one name the last counts.
+            if node.type != DOC_NULL and key not in written and doc_member(
+                    &c.doc.tape, of, PyBytes_AS_STRING((<str>key).encode()),
+                    len((<str>key).encode())) == node:
+                out.put(b'"', 1)
+                out.put(node.key, node.key_n)
+                out.put(b'":', 2)
+                out.put(node.p, node.n)
+                out.put(b",", 1)
+            node = c.doc.tape.nodes + node.next
+        return 0
+
+    cdef int write_members(self, object more, Output out, set written) except -1:
+        if type(more) is dict:
+            for key, value in (<dict>more).items():
+                if key not in written and value is not None:
+                    out.put_bytes(member_json(key))
+                    out.put_bytes(orjson.dumps(value))
+                    out.put(b",", 1)
+        return 0
 
     cdef object value(self, Context c):
         cdef dict found = {}
@@ -387,8 +698,20 @@ cdef class Contains(Node):
         return self.true(c)
 
     cdef bint true(self, Context c):
-        cdef object text = self.text.value(c)
-        cdef object part = self.part.value(c)
+        cdef const doc_node *node
+        cdef bytes utf8
+        cdef object text, part
+        if type(self.text) is Path and type(self.part) is Literal and (
+                <Literal>self.part).utf8 is not None and (<Path>self.text).indexed(c):
+            node = (<Path>self.text).find(c)
+            if node == NULL or node.type < DOC_STRING:
+                return False
+            if node.type == DOC_STRING and not node.escaped:
+                utf8 = (<Literal>self.part).utf8
+                return memmem(node.p + 1, node.n - 2, PyBytes_AS_STRING(utf8),
+                              PyBytes_GET_SIZE(utf8)) != NULL
+        text = self.text.value(c)
+        part = self.part.value(c)
         if type(text) is str:
             return type(part) is str and <str>part in <str>text
         if type(text) is list:
@@ -406,6 +729,9 @@ cdef class If(Node):
     cdef object value(self, Context c):
         return self.then.value(c) if self.condition.true(c) else self.otherwise.value(c)
 
+    cdef bint write(self, Context c, Output out) except -1:
+        return (self.then if self.condition.true(c) else self.otherwise).write(c, out)
+
 
 cdef class Each(Node):
     """map and filter: an expression for every item of a list."""
@@ -422,6 +748,7 @@ cdef class Each(Node):
             return None
         for item in <list>items:
             inner = Context(c.event, c.settings, item, c.now_ms)
+            inner.doc = c.doc
             if not self.filters:
                 found.append(self.body.value(inner))
             elif self.body.true(inner):
@@ -442,7 +769,7 @@ cdef Node build(object tree, str text):
     kind = tree[0]
     if kind == "literal":
         literal = Literal()
-        literal.constant = tree[1]
+        (<Literal>literal).prepare(tree[1])
         return literal
     if kind == "path":
         return build_path(tree)
@@ -465,6 +792,7 @@ cdef Node build(object tree, str text):
         object_ = Object()
         object_.keys = tuple([key for key, _ in tree[1]])
         object_.parts = tuple([build(part, text) for _, part in tree[1]])
+        object_.json = tuple([member_json(key) for key in object_.keys])
         return object_
     if kind == "call":
         return build_call(tree, text)
@@ -472,14 +800,9 @@ cdef Node build(object tree, str text):
 
 
 cdef Node build_path(tuple tree):
-    cdef Member member
-    cdef Path path
-    if tree[1] == "$" and len(tree[2]) == 1 and type(tree[2][0]) is str:
-        member = Member()
-        member.key = tree[2][0]
-        return member
-    path = Path()
+    cdef Path path = Path()
     path.root, path.keys = _ROOTS[tree[1]], tuple(tree[2])
+    path.steps = tuple([Step(key) for key in path.keys])
     return path
 
 
@@ -520,6 +843,7 @@ cdef Node build_comparison(tuple tree, str text):
     if operator in ("=", "!=") and tree[3][0] == "literal" and type(tree[3][1]) is str:
         same = EqualText()
         same.left, same.right, same.negated = left, tree[3][1], operator == "!="
+        same.utf8 = same.right.encode("utf-8", "surrogatepass")
         return same
     cdef Node right = build(tree[3], text)
     if operator in ("=", "!="):
@@ -529,6 +853,9 @@ cdef Node build_comparison(tuple tree, str text):
     if operator == "in":
         membership = In()
         membership.left, membership.right = left, right
+        if type(right) is List and all([type(part) is Literal and (<Literal>part).utf8 is not None
+                                        for part in (<List>right).parts]):
+            membership.texts = tuple([(<Literal>part).utf8 for part in (<List>right).parts])
         return membership
     order = Order()
     order.left, order.right, order.operator = left, right, _ORDER[operator]
@@ -595,6 +922,7 @@ cdef Node build_fields(dict table, str prefix, set read):
         parts.append(part)
         required.append(where if name.endswith("!") else None)
     fields.keys, fields.parts, fields.required = tuple(keys), tuple(parts), tuple(required)
+    fields.json = tuple([member_json(key) for key in keys])
     return fields
 
 
@@ -632,6 +960,7 @@ cdef class Expr:
     """A compiled expression. `paths` tells which of the event's fields it reads."""
 
     cdef Node node
+    cdef Output output
     cdef readonly str text
     cdef readonly frozenset paths
 
@@ -643,8 +972,56 @@ cdef class Expr:
         """True only where the value is exactly true."""
         return self.node.true(Context(event, settings, None, now_ms))
 
+    def eval_doc(self, Document doc not None, settings=None, now_ms=None):
+        """`eval` of an event's index."""
+        return self.node.value(context_of(doc, settings, now_ms))
+
+    def test_doc(self, Document doc not None, settings=None, now_ms=None):
+        """`test` of an event's index, without objects for what its bytes can tell."""
+        return self.node.true(context_of(doc, settings, now_ms))
+
+    def write_doc(self, Document doc not None, settings=None, now_ms=None):
+        """The value as JSON; values that are the event's own stand there byte for byte."""
+        return self.written(context_of(doc, settings, now_ms))
+
+    cdef bytes written(self, Context c):
+        if self.output is None:
+            self.output = Output()
+        self.output.used = 0
+        if self.node.write(c, self.output):
+            return self.output.taken()
+        return b"{}" if type(self.node) is Fields else b"null"
+
+    def test_many(self, list docs not None, settings=None, now_ms=None):
+        """`test_doc` of each: a byte 1 or 0."""
+        cdef Context c = Context(None, settings, None, now_ms)
+        cdef bytearray found = bytearray(len(docs))
+        cdef Py_ssize_t i
+        for i in range(len(docs)):
+            c.doc = <Document?>docs[i]
+            found[i] = self.node.true(c)
+        return bytes(found)
+
+    def write_many(self, list docs not None, settings=None, now_ms=None):
+        """`write_doc` of each; None for those that lack a required field."""
+        cdef Context c = Context(None, settings, None, now_ms)
+        cdef list found = []
+        for doc in docs:
+            c.doc = <Document?>doc
+            try:
+                found.append(self.written(c))
+            except MissingField:
+                found.append(None)
+        return found
+
     def __repr__(self):
         return f"Expr({self.text!r})"
+
+
+cdef Context context_of(Document doc, object settings, object now_ms):
+    cdef Context c = Context(None, settings, None, now_ms)
+    c.doc = doc
+    return c
 
 
 def compile(str text not None):

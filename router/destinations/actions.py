@@ -73,7 +73,7 @@ class CompiledAction:
         """Does the event trigger it?"""
         if self._always is not None:
             return self._always
-        return self.when.test(event.data, self._settings)
+        return self.when.test_doc(event.doc, self._settings)
 
     def _compile_fields(self, where: str) -> Expr | None:
         fields = self.action.fields
@@ -108,10 +108,10 @@ class CompiledAction:
         if self._fields is None:
             body = event.raw
         else:
-            body = orjson.dumps(self._fields.eval(event.data, self._settings))
+            body = self._fields.write_doc(event.doc, self._settings)
         key = ""
         if self._key is not None:
-            key = text_of(self._key.eval(event.data, self._settings)) or ""
+            key = text_of(self._key.eval_doc(event.doc, self._settings)) or ""
         return Row(event, self.number, key, body)
 
     def url(self, base: str, query: dict[str, str], now_ms: int) -> str:

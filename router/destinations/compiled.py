@@ -81,9 +81,9 @@ class Compiled:
 
     def wants(self, event: Event) -> str:
         """ "" where the event is for this destination; else why not: "integrations", "filter"."""
-        if event.flags & FLAG_INTEGRATIONS and not self._integrated(event.data["integrations"]):
+        if event.flags & FLAG_INTEGRATIONS and not self._integrated(event.doc.get("integrations")):
             return "integrations"
-        if self._filter is not None and not self._filter.test(event.data, self.settings):
+        if self._filter is not None and not self._filter.test_doc(event.doc, self.settings):
             return "filter"
         return ""
 

@@ -6,13 +6,13 @@ from bisect import bisect_right
 
 from router.log.frame import Record
 
-_MAX_BYTES = 4 * 1024 * 1024
+_MAX_BYTES = 16 * 1024 * 1024
 _TRIM = 1024
 _GONE = Record(-1, 0, 0, b"")
 
 
 class Tail:
-    """Records in offset order, about 4 MiB of them."""
+    """Records in offset order, about 16 MiB of them."""
 
     def __init__(self) -> None:
         self._records: list[Record] = []
