@@ -180,7 +180,7 @@ cdef class Lane:
         body = bytes_of(head.body)
         batch = route[0]
         try:
-            key = self.envelope.parse(body, batch)
+            key = self.envelope.parse(body, batch, self.batch_events)
         except InvalidBody:
             return False
         source = self.source_of(key, &head)
