@@ -8,7 +8,8 @@ One block holds the accepted events of one request, all of one source. Layout, l
     the events, JSON objects one after the other with nothing between
 
 `kind` is an index into `KINDS`; `flags` is a sum of the `FLAG_` values. Every stored event starts
-with `{"messageId":"...","receivedAt":"..."`, so that both are found without decoding the rest.
+with `{"messageId":"...","receivedAt":"..."`, so that both are found without decoding the rest, and
+stands in one line.
 """
 
 from __future__ import annotations

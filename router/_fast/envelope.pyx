@@ -14,6 +14,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 
 from router._fast.seen cimport Seen
 
+import json
 import os
 import re
 import struct
@@ -31,6 +32,7 @@ cdef extern from "scan.h" nogil:
         int lone_surrogate
         int infinite
     cursor scan_space(cursor p)
+    int scan_hex4(cursor p)
     cursor scan_value(scanner *s, cursor p, int depth)
     cursor scan_key(scanner *s, cursor p, cursor *key, ptrdiff_t *length)
 
@@ -47,6 +49,7 @@ DEF MAX_RUNS = 24
 DEF MAX_SHARED = 64
 DEF HARD_DEPTH = 1024
 DEF STAMP_BYTES = 24
+DEF MERGED_BYTES = 8388608
 
 cdef enum Kind:
     TRACK, IDENTIFY, PAGE, SCREEN, GROUP, ALIAS
@@ -130,6 +133,8 @@ cdef struct Member:
 
 cdef struct Shared:
     Slice value
+    int deepest
+    int infinite
     int used
     Member[MAX_SHARED] members
 
@@ -195,13 +200,39 @@ cdef inline bint is_id(Slice s) noexcept nogil:
 
 
 cdef int64_t instant_of(Slice s) noexcept nogil:
+    cdef int64_t found
     if s.n == 0:
         return INSTANT_NONE
     if s.p[0] == b'"':
-        return instant_parse(s.p + 1, s.n - 2)
+        found = instant_parse(s.p + 1, s.n - 2)
+        return found if found != INSTANT_NONE else escaped_instant(s)
     if is_number(s):
         return instant_parse(s.p, s.n)
     return INSTANT_NONE
+
+
+cdef int64_t escaped_instant(Slice s) noexcept nogil:
+    """A time with escapes in it, such as the `\\u002B` that .NET writes for a plus."""
+    cdef unsigned char[64] plain
+    cdef ptrdiff_t used = 0
+    cdef cursor p = s.p + 1
+    cdef int unit
+    if s.n > 256 or memchr(s.p, b'\\', s.n) == NULL:
+        return INSTANT_NONE
+    while p < s.p + s.n - 1:
+        unit = p[0]
+        if unit != b'\\':
+            p += 1
+        elif p[1] == b'u':
+            unit = scan_hex4(p + 2)
+            p += 6
+        else:
+            return INSTANT_NONE
+        if used == 64 or unit > 127:
+            return INSTANT_NONE
+        plain[used] = <unsigned char>unit
+        used += 1
+    return instant_parse(plain, used)
 
 
 cdef int kind_of(Slice s) noexcept nogil:
@@ -272,6 +303,20 @@ cdef bint is_client(Slice library) noexcept nogil:
     return False
 
 
+cdef void flatten(unsigned char *p, unsigned char *end) noexcept nogil:
+    """Line ends, which valid JSON has between tokens only, become spaces: an event is one line."""
+    cdef unsigned char *found = p
+    while found != NULL:
+        found = <unsigned char *>memchr(found, b'\n', end - found)
+        if found != NULL:
+            found[0] = b' '
+    found = p
+    while found != NULL:
+        found = <unsigned char *>memchr(found, b'\r', end - found)
+        if found != NULL:
+            found[0] = b' '
+
+
 cdef class _Buffer:
     """Bytes that grow."""
 
@@ -314,6 +359,8 @@ cdef class Envelope:
     cdef Item *items
     cdef int room
     cdef int count
+    cdef Py_ssize_t found
+    cdef Py_ssize_t most
     cdef scanner s
     cdef bytes body
     cdef bint single
@@ -340,11 +387,13 @@ cdef class Envelope:
     def __dealloc__(self):
         free(self.items)
 
-    def parse(self, bytes body not None, bint batch):
+    def parse(self, bytes body not None, bint batch, Py_ssize_t most=2500):
         """Find the events of `body`: of its `batch` list, or itself as the one event.
 
+        Of a longer batch only the first `most` events are kept, the others are checked and counted.
         Returns the write key that stands in it, as bytes, or None. Raises `InvalidBody`.
         """
+        self.most = most
         self._scan(body, batch)
         if self.s.lone_surrogate:
             self._scan(mend_surrogates(body), batch)
@@ -353,12 +402,15 @@ cdef class Envelope:
             key = self.items[0].write_key
         if not is_text(key):
             return None
+        if memchr(key.p, b'\\', key.n) != NULL:
+            text = PyBytes_FromStringAndSize(<const char *>key.p, key.n)
+            return json.loads(text).encode()
         return PyBytes_FromStringAndSize(<const char *>key.p + 1, key.n - 2)
 
     @property
     def events(self):
         """How many events the last body has."""
-        return self.count
+        return self.found
 
     cdef int _scan(self, bytes body, bint batch) except -1:
         cdef cursor start = <cursor>PyBytes_AS_STRING(body)
@@ -366,13 +418,14 @@ cdef class Envelope:
         self.body = body
         self.single = not batch
         self.count = 0
+        self.found = 0
         memset(&self.s, 0, sizeof(scanner))
         self.s.end = start + len(body)
         self.s.max_depth = HARD_DEPTH
         memset(&self.sent_at, 0, sizeof(Slice))
         memset(&self.write_key, 0, sizeof(Slice))
-        self.context.used = self.integrations.used = 0
-        self.context.value.n = self.integrations.value.n = 0
+        self._clear(&self.context)
+        self._clear(&self.integrations)
         p = scan_space(start)
         if p == self.s.end:
             raise InvalidBody("invalid_json", "the body is empty")
@@ -390,6 +443,11 @@ cdef class Envelope:
         if p == NULL:
             self._raise(self.s.at - start)
         return 0
+
+    cdef void _clear(self, Shared *shared) noexcept:
+        # Members are written before they are read.
+        shared.value.n = 0
+        shared.used = shared.deepest = shared.infinite = 0
 
     cdef int _raise(self, ptrdiff_t position) except -1:
         if self.s.error == SCAN_DEEP:
@@ -415,17 +473,22 @@ cdef class Envelope:
                     raise InvalidBody("invalid_batch", "batch has to be a list", "batch")
                 found = True
                 self.count = 0
+                self.found = 0
                 p = self._scan_items(value)
             else:
+                self.s.deepest = self.s.infinite = 0
                 p = scan_value(&self.s, value, 1)
             if p == NULL:
                 return NULL
             whole.p, whole.n = value, p - value
             if same(key, length, b"context", 7):
-                self.context.value = whole
+                self._share(&self.context, whole)
             elif same(key, length, b"integrations", 12):
-                self.integrations.value = whole
+                self._share(&self.integrations, whole)
             elif same(key, length, b"sentAt", 6):
+                # It goes into every event: nothing that a judge of the event would refuse.
+                if not is_text(whole) and (not is_number(whole) or self.s.infinite):
+                    whole.n = 0
                 self.sent_at = whole
             elif same(key, length, b"writeKey", 8):
                 self.write_key = whole
@@ -443,7 +506,17 @@ cdef class Envelope:
             raise InvalidBody("invalid_batch", "batch is required: a list of events", "batch")
         self._open(&self.context)
         self._open(&self.integrations)
+        if self.count * (self.context.value.n + self.integrations.value.n) > MERGED_BYTES:
+            raise InvalidBody("invalid_batch", "the batch's own context and integrations, merged "
+                              "into every event, make more than %d bytes" % MERGED_BYTES, "context")
         return p + 1
+
+    cdef void _share(self, Shared *shared, Slice value) noexcept:
+        """Note what is merged into every event, and what the scan of it found; the last wins."""
+        self._clear(shared)
+        if value.p[0] == b'{':
+            shared.value = value
+            shared.deepest, shared.infinite = self.s.deepest, self.s.infinite
 
     cdef int _open(self, Shared *shared) except -1:
         """Find the members of an object that is merged into every event."""
@@ -451,7 +524,7 @@ cdef class Envelope:
         cdef cursor key
         cdef cursor value
         cdef ptrdiff_t length = 0
-        if shared.value.n == 0 or shared.value.p[0] != b'{':
+        if shared.value.n == 0:
             return 0
         p = scan_space(shared.value.p + 1)
         while p[0] == b'"':
@@ -488,7 +561,10 @@ cdef class Envelope:
             p = scan_space(p + 1)
 
     cdef cursor _scan_event(self, cursor p, int depth) except? NULL:
-        """One event, its members noted in the next `Item`."""
+        """One event, its members noted in the next `Item` while there is one."""
+        self.found += 1
+        if not self.single and self.count >= self.most:
+            return scan_value(&self.s, p, depth)
         if self.count == self.room:
             grown = <Item *>realloc(self.items, 2 * self.room * sizeof(Item))
             if grown == NULL:
@@ -596,6 +672,9 @@ cdef class Envelope:
         elif same(key, length, b"timestamp", 9):
             place, keep = &item.timestamp, False
         elif same(key, length, b"context", 7):
+            if value.p[0] != b'{':
+                item.has_ip = item.direct = False
+                item.library.n = 0
             return self._note_part(item, &item.context, &item.context_at, CONTEXT, value, start, end)
         elif same(key, length, b"integrations", 12):
             return self._note_part(
@@ -708,11 +787,13 @@ cdef class Envelope:
                       Py_ssize_t message_id_chars) noexcept:
         if item.fault != FINE:
             return item.fault
-        if item.raw.n > event_bytes:
+        if item.raw.n > event_bytes or \
+                self.context.value.n > event_bytes or self.integrations.value.n > event_bytes:
             return TOO_LARGE
-        if item.deepest > depth:
+        if item.deepest > depth or \
+                self.context.deepest > depth or self.integrations.deepest > depth:
             return TOO_DEEP
-        if item.infinite:
+        if item.infinite or self.context.infinite or self.integrations.infinite:
             return BAD_NUMBER
         if kind < 0:
             return UNKNOWN_TYPE
@@ -726,8 +807,8 @@ cdef class Envelope:
             return NO_GROUP
         if kind == ALIAS and not is_id(item.previous_id):
             return NO_PREVIOUS
-        if item.message_id.n - 2 > message_id_chars:
-            if characters(item.message_id) - 2 > message_id_chars:
+        if item.message_id.n > message_id_chars:
+            if characters(item.message_id) > message_id_chars:
                 return LONG_MESSAGE_ID
         return FINE
 
@@ -772,7 +853,7 @@ cdef class Envelope:
         cdef bint with_ip
         cdef int i
         cdef Run *run
-        out.reserve(item.raw.n + self.context.value.n + self.integrations.value.n + 1024)
+        out.reserve(item.raw.n + self.context.value.n + self.integrations.value.n + len(ip) + 1024)
         out.put(b'{"messageId":"', 14)
         out.put_slice(message_id)
         out.put(b'","receivedAt":"', 16)
@@ -803,6 +884,7 @@ cdef class Envelope:
         self._write_number(b',"groupId":"', 12, item.group_id)
         self._write_number(b',"previousId":"', 15, item.previous_id)
         out.put(b'}', 1)
+        flatten(out.data + start, out.data + out.used)
         cdef uint32_t length = <uint32_t>(out.used - start)
         cdef uint8_t[4] rest = [<uint8_t>kind, flags, 0, 0]
         self.table.reserve(8)
@@ -815,6 +897,11 @@ cdef class Envelope:
         cdef int i
         if item.direct:
             return True
+        for i in range(self.context.used):
+            if same(self.context.members[i].key.p, self.context.members[i].key.n, b"direct", 6):
+                if self._value_of(&self.context.members[i])[0] == b't' and \
+                        not self._has(item.context, &self.context.members[i].key):
+                    return True
         if client >= 0:
             return client == 1
         if library.n == 0:
@@ -864,8 +951,8 @@ cdef class Envelope:
 
     cdef uint8_t _merge(self, const char *before, size_t length, Slice own, Shared *shared,
                         bytes ip, bint with_ip) noexcept:
-        """Write an object: the event's own members, then the batch's that it does not have, then
-        the address. Returns 1 if the object has any member."""
+        """Write an object: the batch's members that the event does not have, the address, then the
+        event's own, which so win where a name is spelt in two ways. Returns 1 if there is any."""
         cdef _Buffer out = self.out
         cdef bint any_member = False
         cdef Slice inner
@@ -876,11 +963,6 @@ cdef class Envelope:
             return 0
         out.put(before, length)
         out.put(b'{', 1)
-        if own.n and own.p[0] == b'{':
-            inner.p, inner.n = own.p + 1, own.n - 2
-            if scan_space(inner.p)[0] != b'}':
-                out.put_slice(inner)
-                any_member = True
         for i in range(shared.used):
             if not self._has(own, &shared.members[i].key):
                 if any_member:
@@ -894,6 +976,13 @@ cdef class Envelope:
             out.put(PyBytes_AS_STRING(ip), len(ip))
             out.put(b'"', 1)
             any_member = True
+        if own.n and own.p[0] == b'{':
+            inner.p, inner.n = own.p + 1, own.n - 2
+            if scan_space(inner.p)[0] != b'}':
+                if any_member:
+                    out.put(b',', 1)
+                out.put_slice(inner)
+                any_member = True
         out.put(b'}', 1)
         return 1 if any_member else 0
 
@@ -938,10 +1027,23 @@ cdef class Envelope:
 
 
 cdef ptrdiff_t characters(Slice s) noexcept nogil:
-    """Characters of UTF-8 text: its bytes without those that go on a sequence."""
-    cdef ptrdiff_t i, count = 0
-    for i in range(s.n):
-        count += (s.p[i] & 0xC0) != 0x80
+    """Characters of a JSON string, or digits of a number; 0 of anything else."""
+    cdef ptrdiff_t count = 0
+    cdef cursor p = s.p + 1
+    cdef int unit
+    if not is_text(s):
+        return s.n if is_number(s) else 0
+    while p < s.p + s.n - 1:
+        if p[0] != b'\\':
+            count += (p[0] & 0xC0) != 0x80
+            p += 1
+        elif p[1] != b'u':
+            count += 1
+            p += 2
+        else:
+            unit = scan_hex4(p + 2)
+            count += not 0xDC00 <= unit <= 0xDFFF
+            p += 6
     return count
 
 

@@ -40,7 +40,7 @@ def count_rejected(source: str, reason: str, number: int = 1) -> None:
     REJECTED.labels(source, reason).inc(number)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def key_of_header(authorization: bytes) -> bytes:
     """The write key of an Authorization header: Basic's user, with or without the colon, or a
     Bearer token; empty where there is none."""

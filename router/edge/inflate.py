@@ -6,6 +6,7 @@ from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15
+_LAYERS, _MEMBERS = 4, 64
 
 
 class CannotInflate(ValueError):
@@ -18,7 +19,10 @@ class CannotInflate(ValueError):
 
 def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
     """`body` as it was before compression, at most `limit` bytes. Raises `CannotInflate`."""
-    for name in reversed([part.strip().lower() for part in encoding.split(b",")]):
+    names = [part.strip().lower() for part in encoding.split(b",")]
+    if len(names) > _LAYERS:
+        raise CannotInflate("unsupported_encoding", f"more than {_LAYERS} Content-Encodings")
+    for name in reversed(names):
         if name in (b"", b"identity"):
             continue
         if name in (b"gzip", b"x-gzip"):
@@ -39,9 +43,14 @@ def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
 def _members(body: bytes, limit: int) -> bytes:
     """Every member of a gzip file (RFC 1952, section 2.2)."""
     whole, rest = _one(body, _GZIP, limit)
+    members = 1
     while rest:
+        # Each is a copy of what follows it, so that thousands of empty ones would take seconds.
+        if members == _MEMBERS:
+            raise CannotInflate("invalid_encoding", f"more than {_MEMBERS} gzip members")
         more, rest = _one(rest, _GZIP, limit - len(whole))
         whole += more
+        members += 1
     return whole
 
 

@@ -15,7 +15,7 @@ from router.edge.rejected import Rejected
 from router.edge.routes import event_routes
 from router.errors import Unavailable
 from router.log import EventLog
-from router.metrics import RECEIVED_BYTES, RETRIED_REQUESTS
+from router.metrics import RECEIVED_BYTES, REJECTED_UNRECORDED, RETRIED_REQUESTS
 from router.workspace.models import Limits, Settings
 
 _UNKNOWN = "-"
@@ -57,12 +57,12 @@ class Intake:
         """Accept the events of `request`; `respond` is called once they are durable or refused."""
         headers, body, limits = request.headers, request.body, self._limits
         self._received += len(body)
-        if headers.get(b"x-retry-count", b"0") != b"0":
+        if headers.get(b"x-retry-count", b"0") not in (b"", b"0"):
             self._retried += 1
         try:
             if encoding := headers.get(b"content-encoding"):
                 body = inflate(body, encoding, limits.body_bytes)
-            key = self._envelope.parse(body, batch)
+            key = self._envelope.parse(body, batch, limits.batch_events)
         except (CannotInflate, InvalidBody) as error:
             self._refuse_body(error, request, query, body, respond)
             return
@@ -149,7 +149,8 @@ class Intake:
         """Every event of the request, for one reason: 200 as at Segment, 400 if strict."""
         name = source.id if source is not None else _UNKNOWN
         rejections = self._envelope.rejections(code, field, message)
-        count_rejected(name, code, len(rejections))
+        count_rejected(name, code, self._envelope.events)
+        REJECTED_UNRECORDED.inc(self._envelope.events - len(rejections))
         self._rejected.add(name, self.client_ip(request), rejections)
         strict = source is not None and source.strict
         respond(refusal(code, message, field) if strict else SUCCESS)
@@ -181,6 +182,8 @@ _WRONG_KEY = {
 
 
 def _is_address(text: str) -> bool:
+    if "%" in text:  # a scope id is any text, and means nothing elsewhere
+        return False
     try:
         ip_address(text)
     except ValueError:

@@ -120,7 +120,7 @@ class Connection(Line, asyncio.Protocol):
         self._shared = shared
         self._parser = httptools.HttpRequestParser(self)
         self.since = shared.now
-        self._paused = False
+        self._paused = self._clogged = False
         self._begin()
 
     def _begin(self) -> None:
@@ -132,6 +132,8 @@ class Connection(Line, asyncio.Protocol):
 
     def _enter(self, phase: int) -> None:
         self._phase, self.idle = phase, phase == _IDLE
+        if phase == _CLOSING:
+            self.since = self._shared.now
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods of asyncio.Transport without being one.
@@ -157,10 +159,14 @@ class Connection(Line, asyncio.Protocol):
         return bool(self.slots)
 
     def pause_writing(self) -> None:
+        """The client does not read its answers: read no more of its requests meanwhile."""
+        self._clogged = True
         self._pause()
 
     def resume_writing(self) -> None:
-        self._resume()
+        self._clogged = False
+        if len(self.slots) < _PIPELINE // 2:
+            self._resume()
 
     def receive(self, data: bytes) -> None:
         """Bytes that the lane has not taken."""
@@ -280,7 +286,7 @@ class Connection(Line, asyncio.Protocol):
                 return
         if self.last and not slots:
             self._close()
-        elif self._paused and len(slots) < _PIPELINE // 2:
+        elif self._paused and not self._clogged and len(slots) < _PIPELINE // 2:
             self._resume()
 
     def _fail(self, code: str, message: str) -> None:
@@ -328,6 +334,9 @@ class Connection(Line, asyncio.Protocol):
             self._fail("timeout", "the body took longer than limits.body_seconds")
         elif self._phase == _IDLE and not self.slots and taken > limits.idle_seconds:
             self._close()
+        elif self._phase == _CLOSING and taken > limits.idle_seconds:
+            # Its last answers were never read: a transport would wait for that without end.
+            self.abort()
 
     def finish(self) -> None:
         """The server stops: close now if nothing is under way, else after the answer."""

@@ -42,10 +42,14 @@ class Rejected:
             if self._queued > _QUEUE_BYTES:
                 REJECTED_UNRECORDED.inc()
                 continue
-            line = orjson.dumps({
+            shown = {
                 "time": now, "source": source, "reason": code, "field": field,
                 "message": message, "ip": ip, "event": _without_key(raw),
-            })  # fmt: skip
+            }  # fmt: skip
+            try:
+                line = orjson.dumps(shown)
+            except orjson.JSONEncodeError:  # nested deeper than is written
+                line = orjson.dumps({**shown, "event": _unreadable(raw)})
             self._lines.append(line)
             self._queued += len(line)
 
@@ -102,6 +106,10 @@ def _without_key(raw: bytes) -> Any:
                     if isinstance(item, dict):
                         item.pop("writeKey", None)
             return value
+    return _unreadable(raw)
+
+
+def _unreadable(raw: bytes) -> dict[str, Any]:
     return {"unreadable": True, "bytes": len(raw)}
 
 

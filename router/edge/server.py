@@ -117,10 +117,10 @@ class Edge:
             self._intake.take(request, query, True, route.kind, respond)
         elif route.action is Action.single:
             self._intake.take(request, query, False, route.kind, respond)
-        elif route.action is Action.pixel:
-            self._pixel(request, query, route, respond)
         elif request.method == b"HEAD":
             respond(Response(200, b""))
+        elif route.action is Action.pixel:
+            self._pixel(request, query, route, respond)
         else:
             respond(self._page(request, path, query, route.action))
 

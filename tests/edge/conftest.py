@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 import uvloop
+from prometheus_client import Counter
 
 from router.dedup import Dedup
 from router.edge.rejected import Rejected, read_rejected
@@ -18,18 +21,28 @@ from router.event import unpack_block
 from router.log import EventLog
 from router.workspace.models import Limits, Server, Settings, Source, Workspace
 
+OK = (200, b'{"success":true}')
+"""Status and body of the usual answer."""
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
 
 class Harness:
     """An edge with sources `web` (key `wk`), `strict` (`wk-strict`) and `off` (`wk-off`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, log_bytes: int = 1 << 30, inflight_bytes: int = 64 << 20
+    ) -> None:
         self.folder = folder
         self.log = EventLog.open(
-            folder / "log", segment_bytes=64 << 20, max_bytes=1 << 30, inflight_bytes=64 << 20
+            folder / "log",
+            segment_bytes=min(64 << 20, log_bytes),
+            max_bytes=log_bytes,
+            inflight_bytes=inflight_bytes,
         )
         self.dedup = Dedup.open(folder / "dedup", self.log, 24)
         self.rejected = Rejected(folder / "rejected", 1 << 20)
         self.edge = Edge(self.log, self.dedup, self.rejected)
+        self.split = False
         self.configure()
 
     def configure(self, server: Server | None = None, **limits: Any) -> None:
@@ -88,13 +101,19 @@ class Harness:
     async def send(
         self, method: str, path: str, body: bytes | Any = b"", **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
-        """One request; status, headers (lower case) and body of the answer."""
+        """One request, in one packet or two; status, headers (lower case) and body of the answer."""
         data = body if isinstance(body, bytes) else orjson.dumps(body)
-        lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close",
-                 f"Content-Length: {len(data)}"]  # fmt: skip
+        lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(data)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        return parse_answer(await self.raw(head + data, eof=False))
+        whole = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + data
+        if self.split:
+            return parse_answer(await self.raw(whole[:-1], whole[-1:], pause=0.002))
+        return parse_answer(await self.raw(whole))
+
+    def count(self, metric: Counter, *labels: str) -> float:
+        """What a metric of this process stands at."""
+        self.edge.measure()
+        return float((metric.labels(*labels) if labels else metric)._value.get())
 
 
 def parse_answer(data: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -102,6 +121,26 @@ def parse_answer(data: bytes) -> tuple[int, dict[str, str], bytes]:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return int(first.split()[1]), {k.lower(): v for k, v in headers.items()}, body
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def track(**members: Any) -> dict[str, Any]:
+    return {"userId": "u", "event": "E", "writeKey": "wk", **members}
+
+
+async def post(edge: Harness, path: str, body: Any, **headers: str) -> tuple[int, bytes]:
+    status, _, answer = await edge.send("POST", path, body, **headers)
+    return status, answer
+
+
+async def one(edge: Harness, event: Any, path: str = "/v1/track", **headers: str) -> dict[str, Any]:
+    """Send an event that is fine; the one thing stored."""
+    assert await post(edge, path, event, **headers) == OK
+    (stored,) = edge.stored()
+    return stored
 
 
 @pytest.fixture
@@ -113,4 +152,12 @@ def event_loop_policy() -> uvloop.EventLoopPolicy:
 @pytest.fixture
 async def edge(tmp_path: Path) -> AsyncIterator[Harness]:
     async with Harness(tmp_path) as harness:
+        yield harness
+
+
+@pytest.fixture(params=["lane", "split"])
+async def api(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    """The edge by both ways: a request in one packet may take the lane, in two it never does."""
+    async with Harness(tmp_path) as harness:
+        harness.split = request.param == "split"
         yield harness

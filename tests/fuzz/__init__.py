@@ -1,0 +1,1 @@
+"""Fuzzing: everything that reads bytes of strangers, and text of workspaces."""
