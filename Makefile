@@ -23,6 +23,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
+# Longer than the tests do it: `make fuzz SECONDS=600`.
+SECONDS ?= 60
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
 clean:
 	rm -rf $(VENV) build *.egg-info router/_fast/*.so router/_fast/*.c tests/e2e/node_modules
 

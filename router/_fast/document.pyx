@@ -5,6 +5,7 @@ its name, compares or copies the bytes where they lie, and makes a Python object
 cannot do without.
 """
 
+cimport cython
 from libc.stdlib cimport free
 from libc.string cimport memset
 from libc.stdint cimport int64_t
@@ -40,6 +41,7 @@ cdef str text_at(const unsigned char *p, size_t n, int escaped):
     return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(plain), n, NULL)
 
 
+@cython.no_gc
 cdef class Document:
     """The nodes of `raw`, a JSON object. Raises `ValueError` where it is not valid.
 

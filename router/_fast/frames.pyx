@@ -1,5 +1,6 @@
 """Blocks on their way into the log: queued, framed as a group, and told of once they are durable."""
 
+cimport cython
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 
@@ -36,6 +37,7 @@ Done = Callable[[int, Exception | None], None] | Waiter
 """Called with the offset of the first event and None, or -1 and why it is not durable."""
 
 
+@cython.no_gc
 cdef class Record:
     """A block as it is appended. `offset` is its first event's, `time_ms` that of receipt;
     `events` is for a reader to keep what it made of the block, for all who read it after him."""

@@ -109,10 +109,13 @@ class Settler:
         if not settled:
             return
         now_ms = time.time() * 1000
-        latencies: Counter[int] = Counter()
-        for item in settled:
-            latencies[item.row.event.time_ms] += 1
-            self._finish(item)
+        latencies = Counter([item.row.event.time_ms for item in settled])
+        first = [item.row.event.offset for item in settled if not item.retry_key]
+        self._tracker.settle_all(first)
+        self.outstanding -= len(first)
+        for item in settled if len(first) < len(settled) else ():
+            if item.retry_key:
+                self._finish(item)
         for time_ms, count in latencies.items():
             self._latency.observe_many(max(now_ms - time_ms, 0.0) / 1000, count)
         self._delivered.inc(len(settled))

@@ -41,6 +41,15 @@ class Tracker:
         if offset == self.cursor and not self._left[index]:
             self._advance()
 
+    def settle_all(self, offsets: list[int]) -> None:
+        """`settle` of each."""
+        left, base = self._left, self._base
+        for offset in offsets:
+            left[offset - base] -= 1
+        place = self.cursor - base
+        if place < len(left) and not left[place]:
+            self._advance()
+
     def _advance(self) -> None:
         left, index = self._left, self.cursor - self._base
         end = len(left)

@@ -32,7 +32,10 @@ def test_the_cursor_is_the_lowest_unsettled_offset(
         else:
             offset = seed.choice(unsettled)
             left[offset] -= 1
-            tracker.settle(offset)
+            if seed.random() < 0.5:
+                tracker.settle(offset)
+            else:
+                tracker.settle_all([offset])
         expected = min((offset for offset, count in left.items() if count), default=position)
         assert tracker.cursor == expected
         assert tracker.position == position
