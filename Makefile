@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FAST := $(wildcard router/_fast/*.pyx router/_fast/*.pxd router/_fast/*.h)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check bench fuzz clean
+.PHONY: run test check bench fuzz debug asan clean
 
 run: $(VENV)/.run
 	$(BIN)/router serve
@@ -22,6 +22,17 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# The tests of the compiled parts on a build with every check on, and under AddressSanitizer.
+debug asan: $(VENV)/.dev
+	$(PIP) 'Cython>=3.1' 'setuptools>=68'
+	ROUTER_$(if $(filter asan,$@),ASAN,DEBUG)=1 $(BIN)/python setup.py -q build --build-base build/$@-tmp --build-lib build/$@ >/dev/null
+	cp -r tests docs README.md pyproject.toml build/$@/
+	ln -sfn $(CURDIR)/../shared build/shared
+	cd build/$@ && $(if $(filter asan,$@),$(SANITIZED)) $(CURDIR)/$(BIN)/python -m pytest tests/fast tests/fuzz tests/log tests/edge
+
+SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
+	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
 # Longer than the tests do it: `make fuzz SECONDS=600`.
 SECONDS ?= 60

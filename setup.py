@@ -1,7 +1,8 @@
 """Builds the compiled part, one extension a file of router/_fast.
 
 Environment:
-    ROUTER_DEBUG=1      bounds checks and line tracing on, -O0, symbols kept
+    ROUTER_DEBUG=1      bounds checks on, -O1, symbols kept
+    ROUTER_ASAN=1       the same, under AddressSanitizer and UBSan (`make asan`)
     ROUTER_EXT=a,b      build only these (a developer's shortcut)
 """
 
@@ -11,17 +12,18 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-DEBUG = os.environ.get("ROUTER_DEBUG") == "1"
+ASAN = os.environ.get("ROUTER_ASAN") == "1"
+DEBUG = ASAN or os.environ.get("ROUTER_DEBUG") == "1"
 ONLY = set(filter(None, os.environ.get("ROUTER_EXT", "").split(",")))
 
-FLAGS = ["-O0", "-g"] if DEBUG else ["-O3", "-g0", "-fno-plt"]
+FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer"] if DEBUG else ["-O3", "-g0", "-fno-plt"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize=alignment"] if ASAN else []
 DIRECTIVES = {
     "language_level": "3",
     "boundscheck": DEBUG,
     "wraparound": DEBUG,
     "initializedcheck": DEBUG,
     "cdivision": not DEBUG,
-    "linetrace": DEBUG,
     "embedsignature": True,
     "binding": False,
 }
@@ -31,7 +33,8 @@ extensions = [
     Extension(
         f"router._fast.{p.stem}",
         [str(p)],
-        extra_compile_args=FLAGS,
+        extra_compile_args=FLAGS + SANITIZE,
+        extra_link_args=SANITIZE,
         depends=[
             str(d) for d in Path("router/_fast").glob("*.[hp]*") if d.suffix in {".h", ".pxd"}
         ],
@@ -39,4 +42,7 @@ extensions = [
     for p in sources
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, annotate=DEBUG))
+# A debug build's C files stand elsewhere, or the next build would take them for its own.
+C_FILES = "build/debug-c" if DEBUG else None
+
+setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, build_dir=C_FILES))

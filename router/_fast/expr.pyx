@@ -21,7 +21,8 @@ from router._fast.document cimport (
 from difflib import get_close_matches
 
 from router._fast.envelope import format_time
-from router._fast.functions import SPECIAL, TABLE, text_of
+from router._fast.fql_actions import parse_actions
+from router._fast.functions import SPECIAL, TABLE, prepared, text_of
 from router._fast.parse import parse, paths
 from router.errors import ExpressionError
 
@@ -31,6 +32,8 @@ import time
 import orjson
 
 
+DEF KEPT_BYTES = 1 << 20
+"""A buffer that one large row made larger than this is not kept for the next."""
 DEF EXACT = 9007199254740992
 """Up to here a double holds every whole number."""
 
@@ -101,10 +104,19 @@ cdef class Node:
     cdef bint write(self, Context c, Output out) except -1:
         """Write the value as JSON; False, with nothing written, where it is null."""
         cdef object value = self.value(c)
-        if value is None:
+        cdef bytes json = None if value is None else json_of(value)
+        if json is None:
             return False
-        out.put_bytes(orjson.dumps(value))
+        out.put_bytes(json)
         return True
+
+
+cdef bytes json_of(object value):
+    """None for what JSON is not written of: nested deeper than 254, a lone surrogate."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return None
 
 
 cdef class Literal(Node):
@@ -240,7 +252,7 @@ cdef object walk(object found, tuple keys):
             found = (<dict>found).get(key if type(key) is str else str(key))
         elif type(found) is list:
             if type(key) is str:
-                if not (<str>key).isdecimal():
+                if not (<str>key).isdecimal() or len(<str>key) > 9:
                     return None
                 key = int(key)
             if key >= len(<list>found):
@@ -614,32 +626,36 @@ cdef class Fields(Node):
         cdef const doc_node *of
         cdef const doc_node *node
         cdef const doc_node *end
+        cdef dict members = {}
         if not (type(self.rest) is Path and (<Path>self.rest).indexed(c)):
             return self.write_members(self.rest.value(c), out, written)
         of = (<Path>self.rest).find(c)
         if of == NULL or of.type != DOC_OBJECT:
             return 0
         node, end = of + 1, c.doc.tape.nodes + of.next
+        # Of members with one name the last counts.
         while node < end:
             key = text_at(node.key, node.key_n, node.key_escaped)
-            # Of members with one name the last counts.
-            if node.type != DOC_NULL and key not in written and doc_member(
-                    &c.doc.tape, of, PyBytes_AS_STRING((<str>key).encode()),
-                    len((<str>key).encode())) == node:
+            if key not in written:
+                members[key] = node - c.doc.tape.nodes
+            node = c.doc.tape.nodes + node.next
+        for place in members.values():
+            node = c.doc.tape.nodes + <Py_ssize_t>place
+            if node.type != DOC_NULL:
                 out.put(b'"', 1)
                 out.put(node.key, node.key_n)
                 out.put(b'":', 2)
                 out.put(node.p, node.n)
                 out.put(b",", 1)
-            node = c.doc.tape.nodes + node.next
         return 0
 
     cdef int write_members(self, object more, Output out, set written) except -1:
         if type(more) is dict:
             for key, value in (<dict>more).items():
-                if key not in written and value is not None:
+                json = None if key in written or value is None else json_of(value)
+                if json is not None:
                     out.put_bytes(member_json(key))
-                    out.put_bytes(orjson.dumps(value))
+                    out.put_bytes(json)
                     out.put(b",", 1)
         return 0
 
@@ -763,6 +779,7 @@ cdef class Now(Node):
 
 _ORDER = {"<": 0, "<=": 1, ">": 2, ">=": 3}
 _ROOTS = {"$": 0, "settings": 1, "item": 2}
+_DIALECTS = {"router": parse, "actions": parse_actions}
 
 
 cdef Node build(object tree, str text):
@@ -868,14 +885,18 @@ cdef Node build_call(tuple tree, str text):
     name, column = tree[1], tree[3]
     check_call(name, len(tree[2]), text, column)
     arguments = tuple([build(part, text) for part in tree[2]])
-    if name in SPECIAL:
-        return build_special(name, arguments)
     if name == "contains":
         contains = Contains()
         contains.text, contains.part = arguments
         return contains
+    if name in SPECIAL:
+        return build_special(name, arguments)
     call = Call()
-    call.function, call.arguments = TABLE[name].call, arguments
+    call.arguments = arguments
+    try:
+        call.function = prepared(name, tree[2])
+    except ValueError as error:
+        raise ExpressionError(f"`{name}`: {error}", text=text, column=column) from None
     return call
 
 
@@ -943,17 +964,15 @@ def compile_fields(dict table not None):
 
 def check_call(name, count, text, column):
     """Raise `ExpressionError` for an unknown function or a wrong number of arguments."""
-    if name in SPECIAL:
-        usage, _, least, most = SPECIAL[name]
-    elif name in TABLE:
-        usage, least, most = TABLE[name].usage, TABLE[name].least, TABLE[name].most
-    else:
+    known = TABLE.get(name) or SPECIAL.get(name)
+    if known is None:
         near = get_close_matches(name, [*TABLE, *SPECIAL], 1)
         hint = f"did you mean `{near[0]}`?" if near else "see docs/expressions.md"
         raise ExpressionError(f"there is no function `{name}`", text=text, column=column, hint=hint)
-    if count < least or (most is not None and count > most):
-        raise ExpressionError(f"`{name}` was given {count} arguments", text=text, column=column,
-                              hint=f"it is used as `{usage}`")
+    if count < known.least or (known.most is not None and count > known.most):
+        given = f"{count or 'no'} argument{'s' * (count != 1)}"
+        raise ExpressionError(f"`{name}` was given {given}", text=text, column=column,
+                              hint=f"it is used as `{known.usage}`")
 
 
 cdef class Expr:
@@ -986,6 +1005,8 @@ cdef class Expr:
 
     cdef bytes written(self, Context c):
         if self.output is None:
+            self.output = Output()
+        elif self.output.room > KEPT_BYTES:
             self.output = Output()
         self.output.used = 0
         if self.node.write(c, self.output):
@@ -1024,10 +1045,19 @@ cdef Context context_of(Document doc, object settings, object now_ms):
     return c
 
 
-def compile(str text not None):
-    """Compile an expression. Raises `ExpressionError` with a column and, where it can, a hint."""
+def compile(str text not None, str dialect not None="router"):
+    """Compile an expression. Raises `ExpressionError` with a column and, where it can, a hint.
+
+    `dialect`: "router", or "actions" for a `subscribe` of Segment's Actions (fql_actions.py).
+    """
+    if dialect not in _DIALECTS:
+        raise ValueError(f"no dialect {dialect!r}")
+    return compile_tree(_DIALECTS[dialect](text), text)
+
+
+def compile_tree(tuple tree not None, str text not None=""):
+    """Compile a tree of parse.py; `text` is what errors quote. Raises `ExpressionError`."""
     cdef Expr expr = Expr()
-    tree = parse(text)
     expr.text = text
     expr.node = build(tree, text)
     expr.paths = frozenset(paths(tree))

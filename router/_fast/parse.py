@@ -2,14 +2,17 @@
 
 The tree: ("literal", value), ("path", root, keys), ("call", name, args, column), ("not", x),
 ("and" | "or" | "??", [x…]), ("compare", operator, a, b), ("arithmetic", operator, a, b),
-("list", [x…]), ("object", [(key, x)…]), ("template", [x…]).
+("list", [x…]), ("object", [(key, x)…]), ("template", [x…]), ("get", x, key).
 """
 
 from __future__ import annotations
 
+import math
 import re
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from router._fast.functions import SPECIAL, TABLE
 from router.errors import ExpressionError
 
 Node = tuple[Any, ...]
@@ -22,7 +25,22 @@ _SYMBOLS = ("!=", ">=", "<=", "??", "...", "=", ">", "<", "(", ")", "[", "]", "{
             ",", ".", ":", "!", "+", "-", "*", "/", "%")  # fmt: skip
 _COMPARE = frozenset({"=", "!=", ">", ">=", "<", "<="})
 _KEYWORDS = frozenset({"and", "or", "not", "in", "null", "true", "false"})
-_MAX_DEPTH = 100
+_ELSEWHERE = {
+    "&": "write `and`",
+    "|": "write `or`",
+    ";": "an expression is one value",
+    "~": "write `match(text, glob)`",
+    "is": "write `= null`, say",
+    "like": "write `match(text, glob)`",
+    "not": "write `not (… in …)`",
+    "equals": "write `=`",
+    "then": "write `if(condition, then, else)`",
+}
+"""What other languages write, and what to write here."""
+_MAX_DEPTH = 50
+"""Of brackets in brackets."""
+_MAX_TREE = 200
+"""Of nodes in nodes: a sum of so many terms is as deep."""
 _MAX_CHARS = 100_000
 
 
@@ -52,7 +70,7 @@ def tokens(text: str) -> list[Token]:
             kind = "template" if char == "`" else "string"
             found.append(Token(kind, text[at + 1 : end], at + 1))
             at = end + 1
-        elif char.isdigit():
+        elif "0" <= char <= "9":
             match = _NUMBER.match(text, at)
             assert match is not None
             at = match.end()
@@ -68,7 +86,8 @@ def tokens(text: str) -> list[Token]:
         else:
             symbol = next((s for s in _SYMBOLS if text.startswith(s, at)), None)
             if symbol is None:
-                raise _error(f"unexpected character {char!r}", text, at)
+                hint = _ELSEWHERE.get(char, "")
+                raise _error(f"unexpected character {char!r}", text, at, hint)
             found.append(Token(symbol, symbol, at + 1))
             at += len(symbol)
     found.append(Token("end", "", len(text) + 1))
@@ -86,8 +105,9 @@ def _plain(word: str) -> str:
 class _Parser:
     """Recursive descent; one method a level of precedence, loosest first."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, flat: bool = False) -> None:
         self.text = text
+        self.flat = flat
         self.tokens = tokens(text)
         self.at = 0
         self.depth = 0
@@ -124,18 +144,44 @@ class _Parser:
     def whole(self) -> Node:
         node = self.either()
         if self.next.kind != "end":
-            hint = "write `=`" if self.next.kind == "=" else ""
-            raise self.wrong("expected an operator", hint)
+            raise self.wrong("expected an operator", self.operator_hint())
         return node
+
+    def operator_hint(self) -> str:
+        kind, text, _ = self.next
+        if kind in _COMPARE:
+            return "a comparison has two sides; join two of them with `and`"
+        if kind != "word":
+            return ""
+        lowered = text.lower()
+        if lowered in _ELSEWHERE:
+            return _ELSEWHERE[lowered]
+        function = TABLE.get(lowered) or SPECIAL.get(lowered)
+        if function is not None:
+            return f"write `{function.usage}`"
+        near = get_close_matches(lowered[:20], ("and", "or", "in"), 1)
+        return f"did you mean `{near[0]}`?" if near else ""
 
     def either(self) -> Node:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
             raise self.wrong(f"nested deeper than {_MAX_DEPTH}")
+        node = self.group() if self.flat else self.any()
+        self.depth -= 1
+        return node
+
+    def group(self) -> Node:
+        found, operator = [self.negation()], "and"
+        while self.next.kind == "word" and self.next.text in ("and", "or"):
+            operator = self.next.text
+            self.at += 1
+            found.append(self.negation())
+        return found[0] if len(found) == 1 else (operator, found)
+
+    def any(self) -> Node:
         found = [self.both()]
         while self.word("or"):
             found.append(self.both())
-        self.depth -= 1
         return found[0] if len(found) == 1 else ("or", found)
 
     def both(self) -> Node:
@@ -154,6 +200,10 @@ class _Parser:
     def comparison(self) -> Node:
         left = self.fallback()
         if (token := self.take(*_COMPARE)) is not None:
+            if self.next.kind in ("=", ">"):
+                written = token.kind + self.next.kind
+                meant = "!=" if written == "<>" else token.kind
+                raise self.wrong("expected a value", f"write `{meant}`")
             return ("compare", token.kind, left, self.fallback())
         if self.word("in"):
             return ("compare", "in", left, self.fallback())
@@ -203,14 +253,17 @@ class _Parser:
                 if token is None:
                     raise self.wrong("expected a number or a string in `[ ]`")
                 self.need("]", "after the index")
-                node = _step(node, int(float(token.text)) if token.kind == "number" else token.text)
+                node = _step(
+                    node, int(self.number(token)) if token.kind == "number" else token.text
+                )
             else:
                 return node
 
     def primary(self) -> Node:
         token = self.next
         if self.take("number"):
-            return ("literal", float(token.text) if "." in token.text else int(token.text))
+            value = self.number(token)
+            return ("literal", value if "." in token.text else int(token.text))
         if self.take("string"):
             return ("literal", token.text)
         if self.take("template"):
@@ -226,6 +279,12 @@ class _Parser:
         if self.take("word"):
             return self.name(token)
         raise self.wrong("expected a value")
+
+    def number(self, token: Token) -> float:
+        value = float(token.text)
+        if value == math.inf:
+            raise ExpressionError("a number too large", text=self.text, column=token.column)
+        return value
 
     def name(self, token: Token) -> Node:
         text = token.text
@@ -273,20 +332,47 @@ class _Parser:
     def template(self, token: Token) -> Node:
         parts: list[Node] = []
         position = 0
-        for match in re.finditer(r"\$\{([^}]*)\}", token.text):
-            if match.start() > position:
-                parts.append(("literal", token.text[position : match.start()]))
-            try:
-                parts.append(_Parser(match[1]).whole())
-            except ExpressionError as error:
-                column = token.column + match.start(1) + error.column
+        while (start := token.text.find("${", position)) >= 0:
+            if start > position:
+                parts.append(("literal", token.text[position:start]))
+            end = _closing(token.text, start + 2)
+            if end < 0:
                 raise ExpressionError(
-                    error.message, text=self.text, column=column, hint=error.hint
-                ) from None
-            position = match.end()
+                    "this `${` is not closed",
+                    text=self.text,
+                    column=token.column + 1 + start,
+                    hint="add `}`",
+                )
+            parts.append(self.part(token.text[start + 2 : end], token.column + start + 2))
+            position = end + 1
         if position < len(token.text):
             parts.append(("literal", token.text[position:]))
         return ("template", parts)
+
+    def part(self, text: str, before: int) -> Node:
+        """The tree of a part of a template, behind so many characters."""
+        try:
+            inner = _Parser(text)
+        except ExpressionError as error:
+            raise ExpressionError(
+                error.message, text=self.text, column=before + error.column, hint=error.hint
+            ) from None
+        inner.text = self.text
+        inner.tokens = [each._replace(column=before + each.column) for each in inner.tokens]
+        return inner.whole()
+
+
+_BRACES = re.compile(r"""[{}]|"[^"]*"|'[^']*'""")
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the brace opened before `at` is closed; -1 where it is not."""
+    depth = 1
+    for match in _BRACES.finditer(text, at):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.start()
+    return -1
 
 
 def _step(node: Node, key: str | int) -> Node:
@@ -295,20 +381,53 @@ def _step(node: Node, key: str | int) -> Node:
     return ("get", node, key)
 
 
-def parse(text: str) -> Node:
-    """The tree of `text`. Raises `ExpressionError` with a column."""
+def parse(text: str, flat: bool = False) -> Node:
+    """The tree of `text`. Raises `ExpressionError` with a column.
+
+    `flat`: `and` and `or` bind alike, and the last of a group holds for all of it.
+    """
     if not text.strip():
         raise ExpressionError("the expression is empty", text=text, column=1)
-    return _Parser(text).whole()
+    try:
+        tree = _Parser(text, flat).whole()
+    except RecursionError:
+        raise ExpressionError("nested too deeply", text=text, column=1) from None
+    if _depth(tree) > _MAX_TREE:
+        raise ExpressionError(f"more than {_MAX_TREE} operators in a row", text=text, column=1)
+    return tree
 
 
-def paths(node: Any) -> set[str]:
+def children(node: Node) -> list[Node]:
+    """The nodes below a node."""
+    kind = node[0]
+    if kind in ("literal", "path"):
+        return []
+    if kind == "call":
+        return list(node[2])
+    if kind in ("not", "get"):
+        return [node[1]]
+    if kind in ("compare", "arithmetic"):
+        return [node[2], node[3]]
+    if kind == "object":
+        return [part for _, part in node[1]]
+    return list(node[1])
+
+
+def _depth(tree: Node) -> int:
+    level, depth = [tree], 0
+    while level:
+        level = [child for node in level for child in children(node)]
+        depth += 1
+    return depth
+
+
+def paths(tree: Node) -> set[str]:
     """The event's fields an expression reads, dotted; `$` where it reads the whole."""
     found: set[str] = set()
-    if isinstance(node, tuple) and node and node[0] == "path":
-        if node[1] == "$":
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if node[0] == "path" and node[1] == "$":
             found.add(".".join(map(str, node[2])) or "$")
-    elif isinstance(node, tuple | list):
-        for part in node:
-            found |= paths(part)
+        waiting += children(node)
     return found

@@ -68,7 +68,14 @@ class Consumer:
         self._unlisten: Callable[[], None] | None = None
         self._filtered = {
             reason: FILTERED.labels(self.id, reason)
-            for reason in ("source", "filter", "integrations", "no_action")
+            for reason in (
+                "source",
+                "integrations",
+                "filter",
+                "filters",
+                "filter_failed",
+                "no_action",
+            )
         }
 
     @property
@@ -170,25 +177,28 @@ class Consumer:
 
     def _map(self, event: Event, now: float) -> None:
         if self.sources is not None and event.source not in self.sources:
-            reason = "source"
-        else:
-            reason = self.compiled.wants(event)
-        if reason:
-            self._filtered[reason].inc()
-            self.tracker.take(event.offset, 0)
+            self._skip(event, "source")
             return
         try:
-            rows = self.compiled.rows(event)
+            rows = self.compiled.map(event)
         except NotApplicable as error:
             self._refuse(event, str(error))
             return
         except Exception as error:
             self._refuse(event, f"cannot be mapped: {type(error).__name__}: {error}")
             return
+        if isinstance(rows, str):
+            self._skip(event, rows)
+            return
         self.tracker.take(event.offset, len(rows))
         for part, row in enumerate(rows):
             self._batcher.add(Pending(row, part), now)
         self.settler.outstanding += len(rows)
+
+    def _skip(self, event: Event, reason: str) -> None:
+        """The event is not for this destination."""
+        self._filtered[reason].inc()
+        self.tracker.take(event.offset, 0)
 
     def _refuse(self, event: Event, reason: str) -> None:
         """The event cannot be sent as it is: its dead letter is what settles it."""
@@ -209,11 +219,12 @@ class Consumer:
     def _map_again(self, key: bytes, retry: Retry) -> None:
         event = retry.event()
         try:
-            rows = [] if self.compiled.wants(event) else self.compiled.rows(event)
+            mapped = self.compiled.map(event)
         except Exception as error:
             self._retrying.add(key)
             self.settler.refuse(_unmapped(event, retry, key), str(error))
             return
+        rows = [] if isinstance(mapped, str) else mapped
         if retry.part == ALL_PARTS and rows:
             self._store.remove_retry(self.id, key)
             for part in range(len(rows)):

@@ -9,12 +9,14 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from isal import isal_zlib
 
 from router._fast.expr import Expr, MissingField
 from router._fast.functions import text_of
 from router.destinations.actions import CompiledAction, compile_at, compile_table, texts
 from router.destinations.answers import Judge
+from router.destinations.filters import compile_filters
 from router.destinations.outcome import Reply
 from router.destinations.request import BatchRule, Request, Row
 from router.destinations.settings import check_settings, secrets_of
@@ -45,6 +47,7 @@ class Compiled:
         self._secrets = secrets_of(spec, self.settings)
         self._names = [self.title, spec.name, instance.destination, id_, *spec.integrations]
         self._filter = compile_at(instance.filter, "filter") if instance.filter else None
+        self._filters = compile_filters(instance.filters)
         self.actions = [
             CompiledAction(name, number, action, self.settings, instance.batch)
             for number, (name, action) in enumerate(spec.actions.items())
@@ -78,6 +81,28 @@ class Compiled:
     def paths(self) -> frozenset[str]:
         """The event's fields that the destination may receive."""
         return frozenset().union(*(action.paths for action in self.actions))
+
+    def map(self, event: Event) -> list[Row] | str:
+        """The event's rows, or why it is not for this destination: "integrations", "filter",
+        "filters", "filter_failed". Raises `NotApplicable`."""
+        if reason := self.wants(event):
+            return reason
+        if not self._filters:
+            return self.rows(event)
+        failed, seen = self._filters.failed, event.data
+        changed = self._filters.apply(seen, self.settings)
+        if changed is None:
+            return "filters" if self._filters.failed == failed else "filter_failed"
+        if changed is seen:
+            return self.rows(event)
+        rows = self.rows(
+            Event(event.offset, event.source, event.kind, event.flags, orjson.dumps(changed),
+                  event.time_ms)
+        )  # fmt: skip
+        for row in rows:
+            # What is tried again or dead is the event as it came: filters run anew.
+            row.event = event
+        return rows
 
     def wants(self, event: Event) -> str:
         """ "" where the event is for this destination; else why not: "integrations", "filter"."""

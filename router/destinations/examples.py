@@ -28,7 +28,8 @@ def transform(compiled: Compiled, events: list[Event], now_ms: int) -> list[Requ
     `NotApplicable`."""
     batches: dict[tuple[int, str], list[list[Row]]] = {}
     for event in events:
-        for row in [] if compiled.wants(event) else compiled.rows(event):
+        rows = compiled.map(event)
+        for row in [] if isinstance(rows, str) else rows:
             open_batches = batches.setdefault((row.action, row.key), [])
             if not open_batches or len(open_batches[-1]) >= compiled.batches[row.action].events:
                 open_batches.append([])

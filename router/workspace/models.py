@@ -130,6 +130,37 @@ class Batch(Model, frozen=True):
     seconds: Annotated[float, Meta(ge=0)] | None = None
 
 
+Do = Literal["drop", "only", "sample", "drop_properties", "allow_properties", "hash_properties",
+             "mask_properties", "rename", "set"]  # fmt: skip
+
+
+class Filter(Model, frozen=True):
+    """`[[filters]]`: in order, before the event is mapped (docs/expressions.md)."""
+
+    do: Do
+    """What the filter does to events."""
+    name: Annotated[str, Meta(max_length=64)] = ""
+    """For people."""
+    if_: str = msgspec.field(default="", name="if")
+    """An expression; where it is not true the filter leaves the event as it is. `only` needs it."""
+    percent: Annotated[float, Meta(ge=0, le=100)] | None = None
+    """`sample`: how many events to keep, of 100."""
+    path: str = ""
+    """`sample`: events with one value here are kept or dropped together; where there is none, and
+    by default, `messageId`."""
+    hash: Literal["uniform", "tsub"] = "uniform"
+    """`sample`: "tsub" keeps those whom Segment's browser library keeps, which are far fewer than
+    `percent` says."""
+    paths: list[str] = []
+    """`drop_properties`, `allow_properties`, `hash_properties`, `mask_properties`: the members."""
+    keep: Annotated[int, Meta(ge=0)] = 0
+    """`mask_properties`: how many characters at the end stay readable."""
+    names: dict[str, str] = {}
+    """`rename`: from old paths to new ones."""
+    values: dict[str, str] = {}
+    """`set`: from paths to expressions, which all see the event as it came to the filter."""
+
+
 class Destination(Model, frozen=True):
     """`destinations/<id>.toml`."""
 
@@ -141,6 +172,7 @@ class Destination(Model, frozen=True):
     enabled: bool = True
     filter: str = ""
     """An expression; events for which it is not true are not sent."""
+    filters: list[Filter] = []
     start: Literal["earliest", "now"] = "now"
     """Where a destination that is new to this data folder begins to read."""
     concurrency: Count | None = None

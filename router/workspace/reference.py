@@ -19,7 +19,7 @@ from router.workspace import models
 _PAGES = (
     ("`router.toml`", ("Server", "Control", "Limits", "Log", "Dedup", "Delivery", "Logging")),
     ("`sources/<id>.toml`", ("Source",)),
-    ("`destinations/<id>.toml`", ("Destination", "Batch")),
+    ("`destinations/<id>.toml`", ("Destination", "Filter", "Batch")),
 )
 
 _HEAD = """\

@@ -75,6 +75,9 @@ class FakeDestination:
     def wants(self, event: Event) -> str:
         return "filter" if event.data["event"] == "unwanted" else ""
 
+    def map(self, event: Event) -> list[Row] | str:
+        return self.wants(event) or self.rows(event)
+
     def rows(self, event: Event) -> list[Row]:
         if event.data["event"] == "unmappable":
             raise NotApplicable("total", "total is required")
