@@ -13,6 +13,7 @@ run: $(VENV)/.run
 
 test: check tests/e2e/node_modules/.done $(VENV)/.browser
 	$(BIN)/python -m pytest tests
+	$(MAKE) debug ONLY="tests/fast tests/fuzz"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check router tests bench setup.py
@@ -29,8 +30,9 @@ debug asan: $(VENV)/.dev
 	ROUTER_$(if $(filter asan,$@),ASAN,DEBUG)=1 $(BIN)/python setup.py -q build --build-base build/$@-tmp --build-lib build/$@ >/dev/null
 	cp -r tests docs README.md pyproject.toml build/$@/
 	ln -sfn $(CURDIR)/../shared build/shared
-	cd build/$@ && $(if $(filter asan,$@),$(SANITIZED)) $(CURDIR)/$(BIN)/python -m pytest tests/fast tests/fuzz tests/log tests/edge
+	cd build/$@ && $(if $(filter asan,$@),$(SANITIZED)) $(CURDIR)/$(BIN)/python -m pytest $(ONLY)
 
+ONLY ?= tests/fast tests/fuzz tests/log tests/edge
 SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 

@@ -63,7 +63,7 @@ def _one(body: bytes, wbits: int, limit: int) -> tuple[bytes, bytes]:
             "invalid_encoding", "the body is not what its Content-Encoding says"
         ) from None
     if len(out) > limit:
-        raise CannotInflate("body_too_large", f"the inflated body exceeds {limit} bytes")
+        raise CannotInflate("body_too_large", "the inflated body exceeds limits.body_bytes")
     if not stream.eof:
         raise CannotInflate("invalid_encoding", "the compressed body is cut off")
     return out, stream.unused_data

@@ -28,6 +28,8 @@ class Response(msgspec.Struct, frozen=True):
     content_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
     close: bool = False
+    bare: bool = False
+    """Sent without its body, whose length is told all the same: the answer to HEAD."""
 
 
 Respond = Callable[[Response], None]

@@ -11,10 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 
 import httptools
+from msgspec.structs import replace
 
 from router._fast.http import scan_request
 from router._fast.lane import Lane, Line, Slot
@@ -28,6 +30,7 @@ Handler = Callable[[Request, Respond], None]
 _KEPT = frozenset({
     b"authorization", b"content-encoding", b"origin", b"host", b"x-forwarded-for",
     b"x-forwarded-proto", b"x-retry-count", b"access-control-request-headers", b"expect",
+    b"content-length", b"transfer-encoding", b"connection",
 })  # fmt: skip
 _PIPELINE = 64
 _SWEEP_SECONDS = 1.0
@@ -109,7 +112,7 @@ class Connections:
         lines += [b"%b: %b" % header for header in response.headers]
         if origin:
             lines += [b"%b: %b" % header for header in cors_headers(origin)]
-        return b"\r\n".join(lines) + b"\r\n\r\n" + response.body
+        return b"\r\n".join(lines) + b"\r\n\r\n" + (b"" if response.bare else response.body)
 
 
 class Connection(Line, asyncio.Protocol):
@@ -180,36 +183,72 @@ class Connection(Line, asyncio.Protocol):
                 return
             self._enter(_HEADERS)
             self.since = self._shared.now
-        if self._phase == _HEADERS:
-            self._raw_bytes += len(data)
+        self._raw_bytes += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail("upgrade", "upgrading the connection is not supported")
+            self._feed(data)
         except httptools.HttpParserError as error:
             self._fail("bad_request", f"not a valid HTTP request: {error}")
         else:
-            if self._phase == _HEADERS and self._raw_bytes > self._shared.limits.header_bytes:
+            # Within a body this is what came since its last byte: chunk extensions and trailers.
+            if self._raw_bytes > self._shared.limits.header_bytes:
                 self._fail("headers_too_large", "the headers exceed limits.header_bytes")
 
-    def on_url(self, url: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
+        """An offer to upgrade the connection may be ignored (RFC 9110, 7.8), and Java's own client
+        makes one with every plain request; but llhttp stops at it, and has to be told again."""
+        while True:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as stop:
+                if self._phase == _CLOSING:
+                    return
+                data = self._without_upgrade() + data[stop.args[0] :]
+                self._parser = httptools.HttpRequestParser(self)
+
+    def _without_upgrade(self) -> bytes:
+        """The head of the request that llhttp stopped at, without the offer."""
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        headers, target = self._headers, self._target
+        wanted = headers.pop(b"connection", b"").lower()
+        for option in (b"close", b"keep-alive"):
+            if option in wanted:
+                headers[b"connection"] = option
+        self._begin()
+        lines = [b"%b %b HTTP/%b" % (method, target, version)]
+        lines += [b"%b: %b" % header for header in headers.items()]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def on_message_begin(self) -> None:
+        # Also where only a piece of the method has come: what follows is llhttp's, not the lane's.
         if self._phase == _IDLE:
             self._enter(_HEADERS)
             self.since = self._shared.now
+
+    def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase == _BODY:  # a trailer, which is no header (RFC 9110, 6.5.1)
+            return
         self._head_size += len(name) + len(value) + 4
         name = name.lower()
-        if name in _KEPT:
-            self._headers[name] = value
-        elif name == b"content-length":
+        if name not in _KEPT:
+            return
+        if name == b"content-length":
             self._body_size = int(value) if value.isdigit() else 0
         elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             self._fail("bad_request", "Transfer-Encoding has to be chunked, or absent")
+        elif name == b"x-forwarded-for" and name in self._headers:
+            value = self._headers[name] + b"," + value
+        self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         if self._phase == _CLOSING:
+            return
+        if self._parser.get_method() == b"CONNECT":
+            self._fail("bad_request", "this is no proxy")
+        if self._parser.should_upgrade():
             return
         limits = self._shared.limits
         self._enter(_BODY)
@@ -220,7 +259,7 @@ class Connection(Line, asyncio.Protocol):
             self._fail("body_too_large", self._body_limit)
         elif self._headers.get(b"expect", b"").lower() == b"100-continue" and self.transport:
             self.transport.write(_CONTINUE)
-        self._body_size = 0
+        self._body_size = self._raw_bytes = 0
 
     @property
     def _body_limit(self) -> str:
@@ -228,13 +267,14 @@ class Connection(Line, asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_size += len(body)
+        self._raw_bytes = 0
         if self._body_size > self._shared.limits.body_bytes:
             self._fail("body_too_large", self._body_limit)
         elif self._phase != _CLOSING:
             self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        if self._phase == _CLOSING:
+        if self._phase == _CLOSING or self._parser.should_upgrade():
             return
         parser, headers, chunks = self._parser, self._headers, self._chunks
         keep_alive = parser.should_keep_alive() and not self._shared.stopping
@@ -252,9 +292,10 @@ class Connection(Line, asyncio.Protocol):
         self.since = self._shared.now
         slot = Slot(self, headers.get(b"origin", b""), keep_alive, version)
         self.slots.append(slot)
-        self._shared.handler(
-            Request(method, target, headers, body, self.peer.decode()), slot.respond
-        )
+        respond = slot.respond
+        if method == b"HEAD":
+            respond = partial(_respond_bare, slot)
+        self._shared.handler(Request(method, target, headers, body, self.peer.decode()), respond)
         if len(self.slots) >= _PIPELINE:
             self.full()
 
@@ -293,7 +334,7 @@ class Connection(Line, asyncio.Protocol):
         """Refuse what is no request, after the answers that are still owed."""
         if self._phase == _CLOSING:
             return
-        slot = Slot(self, b"", False, "1.1")
+        slot = Slot(self, self._headers.get(b"origin", b""), False, "1.1")
         self.slots.append(slot)
         self._enter(_CLOSING)
         slot.respond(refusal(code, message))
@@ -345,8 +386,14 @@ class Connection(Line, asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        return bool(self.slots) or self._phase in (_HEADERS, _BODY)
+        if self.slots or self._phase in (_HEADERS, _BODY):
+            return True
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+def _respond_bare(slot: Slot, response: Response) -> None:
+    slot.respond(replace(response, bare=True))

@@ -103,7 +103,10 @@ class Edge:
             respond(refusal("internal_error", "the router could not handle this", status=503))
 
     def _handle(self, request: Request, respond: Respond) -> None:
-        path, _, query = request.target.partition(b"?")
+        target = request.target
+        if not target.startswith(b"/") and b"://" in target:  # as to a proxy (RFC 9112, 3.2.2)
+            target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+        path, _, query = target.partition(b"?")
         if request.method == b"OPTIONS":
             respond(preflight(request))
             return
@@ -117,10 +120,11 @@ class Edge:
             self._intake.take(request, query, True, route.kind, respond)
         elif route.action is Action.single:
             self._intake.take(request, query, False, route.kind, respond)
-        elif request.method == b"HEAD":
-            respond(Response(200, b""))
         elif route.action is Action.pixel:
-            self._pixel(request, query, route, respond)
+            if request.method == b"GET":
+                self._pixel(request, query, route, respond)
+            else:
+                respond(GIF)
         else:
             respond(self._page(request, path, query, route.action))
 

@@ -186,6 +186,11 @@ def test_one_dead_vendor_holds_up_nobody(tmp_path: Path, sink: Sink) -> None:
         router.stop()
 
 
+def test_an_idle_router_is_small(router: Router) -> None:
+    assert send(router, "m1")[0] == 200
+    assert psutil.Process(router.pid).memory_info().rss < 120 * MIB
+
+
 def test_memory_is_bounded_while_a_million_events_wait(tmp_path: Path) -> None:
     router = Router(tmp_path)
     router.webhook("dead", "http://127.0.0.1:9/", settings="batch = true")
