@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+
 from router.destinations.request import BatchRule, Row
 
 
-class Pending:
+class Pending(msgspec.Struct, gc=False):
     """A row on its way, with what its settling needs."""
 
-    __slots__ = ("attempts", "first_ms", "part", "retry_key", "row")
-
-    def __init__(
-        self, row: Row, part: int, attempts: int = 0, first_ms: int = 0, retry_key: bytes = b""
-    ) -> None:
-        self.row, self.part = row, part
-        self.attempts, self.first_ms, self.retry_key = attempts, first_ms, retry_key
+    row: Row
+    part: int
+    attempts: int = 0
+    first_ms: int = 0
+    retry_key: bytes = b""
 
 
 class Batch:

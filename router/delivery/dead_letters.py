@@ -6,6 +6,7 @@ A line is on disk (fsync) before its event counts as settled. Lines are replayed
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,15 +56,22 @@ class DeadLetters:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+        self._writing = threading.Lock()
 
     def add(self, destination: str, letters: list[DeadLetter]) -> int:
         """Append and fsync. Returns how many old letters made room (0 as a rule)."""
+        with self._writing:
+            return self._add(destination, letters)
+
+    def _add(self, destination: str, letters: list[DeadLetter]) -> int:
         folder = self.folder / destination
         folder.mkdir(parents=True, exist_ok=True)
         files = _files(folder)
         fresh = not files or files[-1].stat().st_size >= _FILE_BYTES
         path = folder / f"{time.time_ns()}.jsonl" if fresh else files[-1]
         with path.open("ab") as file:
+            if _torn(path):
+                file.write(b"\n")
             file.write(b"".join(_line(letter) for letter in letters))
             file.flush()
             os.fsync(file.fileno())
@@ -93,6 +101,10 @@ class DeadLetters:
 
     def remove(self, destination: str, ids: set[str]) -> None:
         """Drop these letters, once they are safe elsewhere. Each file is replaced atomically."""
+        with self._writing:
+            self._remove(destination, ids)
+
+    def _remove(self, destination: str, ids: set[str]) -> None:
         for path in _files(self.folder / destination):
             letters = list(_read(path))
             kept = [letter for letter in letters if letter.id not in ids]
@@ -110,6 +122,15 @@ class DeadLetters:
 def _line(letter: DeadLetter) -> bytes:
     letter.reason = letter.reason[:_ANSWER_CHARS]
     return _encode(letter) + b"\n"
+
+
+def _torn(path: Path) -> bool:
+    """Did a crash cut off the last line? What is written behind it would be lost with it."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def _read(path: Path) -> Iterator[DeadLetter]:

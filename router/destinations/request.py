@@ -7,7 +7,7 @@ import msgspec
 from router.event import Event
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, gc=False):
     """One event mapped for one action. Rows of a batch share `action` and `key`."""
 
     event: Event

@@ -46,8 +46,8 @@ class Limits(Model, frozen=True):
     body_bytes: Count = 500 * KIB
     """Largest body, as sent and after inflating."""
     batch_events: Count = 2500
-    depth: Annotated[int, Meta(ge=8, le=1000)] = 100
-    """Deepest nesting of objects and lists in an event."""
+    depth: Annotated[int, Meta(ge=8, le=250)] = 100
+    """Deepest nesting of objects and lists in an event; at most 250, which every encoder can write."""
     message_id_chars: Count = 100
     header_bytes: Count = 16 * KIB
     header_seconds: Seconds = 10.0
