@@ -15,7 +15,7 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from router.app import App
+from router.app import App, calm_gc
 from router.dedup import Dedup
 from router.edge.rejected import Rejected
 from router.edge.server import Edge
@@ -43,6 +43,7 @@ async def edge(folder: Path) -> None:
     ))  # fmt: skip
     dedup.start()
     await server.start("127.0.0.1", 0)
+    calm_gc()
     trimmer = asyncio.get_running_loop().create_task(trim(log))
     print(server.port, flush=True)
     await until_eof()

@@ -151,7 +151,7 @@ class App:
             loop.create_task(self._keep_house()),
         ]
         self._write_running()
-        _calm_gc()
+        calm_gc()
 
     @property
     def running(self) -> Running:
@@ -300,7 +300,7 @@ class App:
         self.fleet.measure()
 
 
-def _calm_gc() -> None:
+def calm_gc() -> None:
     """What is there by now stays: no collection has to look at it again, and those of what comes
     are rarer, for an event makes no cycles."""
     gc.collect()

@@ -14,6 +14,7 @@ import logging
 import os
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +28,8 @@ _log = logging.getLogger(__name__)
 _HEAD = struct.Struct("<IIQQI")
 """Magic, CRC-32C of the rest, first offset covered and the one after the last, bytes of ids."""
 _MAGIC = 0x31444945
-_READ_BYTES = 1 << 20
+_READ_BYTES = 256 * 1024
+_BUSY_READINGS = 4
 _FLUSH_SECONDS = 1.0
 _BUSY_SECONDS = 0.05
 """Between two notes while much comes in, so that they read what the log still has in memory."""
@@ -129,22 +131,27 @@ class Dedup:
         return []
 
     def _note(self, records: list[Record]) -> bytes:
-        """Write the ids of `records` to their hours' files; returns them.
-
-        One batch a run of records of the same hour, each beginning where the last one ended, so
-        that a crash between two of them leaves nothing covered that is not noted.
-        """
+        """Write the ids of `records` to their hours' files; returns them."""
         noted = []
-        for hour, run in groupby(records, lambda record: _hour(record.time_ms)):
-            group = list(run)
-            found = b"".join(self._records(record, hour) for record in group)
-            end = group[-1].offset + group[-1].count
-            rest = struct.pack("<QQI", self._covered, end, len(found)) + found
-            batch = struct.pack("<II", _MAGIC, crc32c(rest)) + rest
-            _append(self._folder / f"{hour:010d}.ids", batch)
-            noted.append(found)
+        for path, batch, ids, end in self._batches(records):
+            _append(path, batch)
+            noted.append(ids)
             self._covered = end
         return b"".join(noted)
+
+    def _batches(self, records: list[Record]) -> Iterator[tuple[Path, bytes, bytes, int]]:
+        """(file, what to append, the ids in it, offset after them) of each run of one hour.
+
+        Each begins where the last one ended, so that a crash between two of them leaves nothing
+        covered that is not noted: the next is only made once the last is written.
+        """
+        for hour, run in groupby(records, lambda record: _hour(record.time_ms)):
+            group = list(run)
+            ids = b"".join([self._records(record, hour) for record in group])
+            end = group[-1].offset + group[-1].count
+            rest = struct.pack("<QQI", self._covered, end, len(ids)) + ids
+            batch = struct.pack("<II", _MAGIC, crc32c(rest)) + rest
+            yield self._folder / f"{hour:010d}.ids", batch, ids, end
 
     def _records(self, record: Record, hour: int) -> bytes:
         try:
@@ -158,17 +165,23 @@ class Dedup:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
             try:
-                busy = await self._flush() > 1
+                busy = await self._flush() > _BUSY_READINGS
                 pause = _BUSY_SECONDS if busy else _FLUSH_SECONDS
             except OSError as error:
                 pause = _FLUSH_SECONDS
                 _log.warning("ids could not be noted, trying again", extra={"error": str(error)})
 
     async def _flush(self) -> int:
-        """Note what the log has gained; returns in how many readings."""
+        """Note what the log has gained; returns in how many readings.
+
+        Only the writing is left to a thread: one that computes would take the interpreter from the
+        loop for milliseconds.
+        """
         readings = 0
         while records := self._read():
-            await asyncio.to_thread(self._note, records)
+            for path, batch, _, end in self._batches(records):
+                await asyncio.to_thread(_append, path, batch)
+                self._covered = end
             readings += 1
         if (hour := _hour(time.time() * 1000)) != self._dropped_at:
             self._drop_old(hour)

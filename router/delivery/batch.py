@@ -45,9 +45,9 @@ class Batcher:
 
     def add(self, pending: Pending, now: float) -> None:
         row = pending.row
-        rule = self._rules[row.action]
-        size = len(row.body)
-        key = (row.action, row.key, pending.attempts > 0)
+        action = row.action
+        rule, size = self._rules[action], len(row.body)
+        key = (action, row.key, pending.attempts > 0)
         batch = self._open.get(key)
         if batch is not None and batch.bytes + size > rule.bytes:
             self._close(key, batch)

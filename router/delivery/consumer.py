@@ -190,10 +190,12 @@ class Consumer:
         if isinstance(rows, str):
             self._skip(event, rows)
             return
-        self.tracker.take(event.offset, len(rows))
-        for part, row in enumerate(rows):
-            self._batcher.add(Pending(row, part), now)
-        self.settler.outstanding += len(rows)
+        count = len(rows)
+        self.tracker.take(event.offset, count)
+        add = self._batcher.add
+        for part in range(count):
+            add(Pending(rows[part], part), now)
+        self.settler.outstanding += count
 
     def _skip(self, event: Event, reason: str) -> None:
         """The event is not for this destination."""

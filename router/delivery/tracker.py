@@ -24,7 +24,7 @@ class Tracker:
 
         Offsets only grow; those jumped over (a damaged part of the log) count as settled.
         """
-        position = self.position
+        position = self._base + len(self._left)
         gap = offset - position
         if gap < 0:
             raise ValueError(f"offset {offset} was taken before")

@@ -50,7 +50,7 @@ class CompiledAction:
         self._settings = settings
         where = f"actions.{name}"
         self.when = compile_at(action.when, f"{where}.when")
-        self._always = self._decided()
+        self.always = self._decided()
         self._key = compile_at(action.key, f"{where}.key") if action.key else None
         self._query = compile_table(action.query, f"{where}.query")
         self._headers = compile_table(action.headers, f"{where}.headers")
@@ -71,8 +71,8 @@ class CompiledAction:
 
     def applies(self, event: Event) -> bool:
         """Does the event trigger it?"""
-        if self._always is not None:
-            return self._always
+        if self.always is not None:
+            return self.always
         return self.when.test_doc(event.doc, self._settings)
 
     def _compile_fields(self, where: str) -> Expr | None:

@@ -52,6 +52,8 @@ class Compiled:
             CompiledAction(name, number, action, self.settings, instance.batch)
             for number, (name, action) in enumerate(spec.actions.items())
         ]
+        self._live = [action for action in self.actions if action.always is not False]
+        self._plain = self._filter is None and not self._filters
         self.rate, self.timeout = spec.limits.rate, spec.limits.timeout
         self.concurrency = min(
             instance.concurrency or spec.limits.concurrency, spec.limits.concurrency
@@ -85,6 +87,8 @@ class Compiled:
     def map(self, event: Event) -> list[Row] | str:
         """The event's rows, or why it is not for this destination: "integrations", "filter",
         "filters", "filter_failed". Raises `NotApplicable`."""
+        if self._plain and not event.flags & FLAG_INTEGRATIONS:
+            return self.rows(event)
         if reason := self.wants(event):
             return reason
         if not self._filters:
@@ -124,8 +128,8 @@ class Compiled:
     def rows(self, event: Event) -> list[Row]:
         """A row for each action that the event triggers. Raises `NotApplicable`."""
         found = []
-        for action in self.actions:
-            if action.applies(event):
+        for action in self._live:
+            if action.always or action.applies(event):
                 try:
                     found.append(action.row(event))
                 except MissingField as error:

@@ -6,7 +6,7 @@ Without `$ref` and `format`, which the official suite is there for.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 
@@ -79,7 +79,7 @@ def _number(schema: dict[str, Any], value: float) -> bool:
         and not ("exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"])
         and not (
             "multipleOf" in schema
-            and Decimal(repr(value)) % Decimal(repr(schema["multipleOf"])) != 0
+            and (Fraction(repr(value)) / Fraction(repr(schema["multipleOf"]))).denominator != 1
         )
     )
 
