@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FAST := $(wildcard router/_fast/*.pyx router/_fast/*.pxd router/_fast/*.h)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check bench fuzz debug asan clean
+.PHONY: run test check bench fuzz soak conformance debug asan clean
 
 run: $(VENV)/.run
 	$(BIN)/router serve
@@ -41,6 +41,15 @@ SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-n
 SECONDS ?= 60
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# Delivery under trouble for half an hour: `make soak SOAK=60` for a minute.
+SOAK ?= 1800
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.e2e.soak $(SOAK)
+
+# What our destinations send, against what Segment and RudderStack were recorded to send.
+conformance: $(VENV)/.dev
+	$(BIN)/python -m tests.conformance
 
 clean:
 	rm -rf $(VENV) build *.egg-info router/_fast/*.so router/_fast/*.c tests/e2e/node_modules

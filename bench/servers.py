@@ -15,11 +15,12 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from router.app import App, calm_gc
+from router.app import App
 from router.dedup import Dedup
 from router.edge.rejected import Rejected
 from router.edge.server import Edge
 from router.log import EventLog
+from router.memory import calm_gc
 from router.workspace.models import Settings, Source, Workspace
 
 MIB = 1024 * 1024

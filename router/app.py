@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
 import time
+from collections import deque
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,19 @@ import msgspec
 from router import __version__
 from router.api.server import Api
 from router.dedup import Dedup
-from router.delivery.dead_letters import DeadLetters, describe
+from router.delivery.dead_letters import DeadLetters, describe, select
 from router.delivery.fleet import Fleet
+from router.delivery.overview import Overview
+from router.delivery.replay import Replays, Target
+from router.delivery.trace import Station, Tracer
 from router.destinations import Compiled, catalog, compile_destination
 from router.destinations.sink import SinkContext
-from router.edge.rejected import Rejected, read_rejected
+from router.edge.rejected import Rejected, find_rejected, read_rejected
 from router.edge.server import Edge
 from router.errors import ConfigError, ConfigErrors
 from router.log import EventLog
 from router.log.feed import Feed
+from router.memory import calm_gc
 from router.metrics import INFO, RELOADS
 from router.store import Store
 from router.workspace.load import load_workspace
@@ -107,11 +112,18 @@ class App:
         self.store = Store(data / "state")
         self._rejected = Rejected(data / "rejected", settings.limits.rejected_bytes)
         self.feed = Feed(self.log)
+        self.overview = Overview(data / "overview")
         self.fleet = Fleet(
             self.feed,
             self.store,
             DeadLetters(data / "dead-letters", settings.delivery.dead_letter_bytes),
+            self.overview,
         )
+        self.replays = Replays(self.feed, self.store, self._target, self._archive)
+        self.tracer = Tracer(
+            self.log, self.store, data / "dead-letters", self._stations,
+            self._find_rejected, self._remembered,
+        )  # fmt: skip
         self.edge = Edge(self.log, self.dedup, self._rejected)
         self.api = Api(self, settings.control.host, settings.control.token)
         self._stopping = asyncio.Event()
@@ -137,8 +149,10 @@ class App:
         settings = self.workspace.settings
         self.feed.start()
         self.dedup.start()
+        self.overview.start()
         self._rejected.start()
         await self.fleet.start(self.workspace, self._compiled)
+        self.replays.start()
         self.edge.apply(self.workspace)
         await self.api.start(settings.control.port)
         await self.edge.start(settings.server.host, settings.server.port)
@@ -177,6 +191,7 @@ class App:
         self._stopping.set()
         grace = self.workspace.settings.delivery.grace_seconds
         await self.edge.stop(grace)
+        await self.replays.stop()
         await self.fleet.stop()
         for task in self._tasks:
             task.cancel()
@@ -185,6 +200,7 @@ class App:
         await self.api.stop()
         await self.feed.stop()
         await self.store.close()
+        await self.overview.close()
         await self.dedup.close()
         await self._rejected.close()
         await self.log.close()
@@ -220,7 +236,7 @@ class App:
             self._warn_about_fixed(workspace)
             self.edge.apply(workspace)
             await self.fleet.apply(workspace, compiled)
-            self.workspace = workspace
+            self.workspace, self._compiled = workspace, compiled
             RELOADS.labels("applied").inc()
             _log.info("workspace reloaded", extra={
                 "digest": workspace.digest, "sources": len(workspace.sources),
@@ -255,7 +271,7 @@ class App:
 
     def _retain(self) -> None:
         settings = self.workspace.settings.log
-        floor = self.fleet.floor()
+        floor = min(self.fleet.floor(), self.replays.floor())
         keep_after_ms = int((time.time() - settings.hours * 3600) * 1000)
         self.log.retain(floor=floor, keep_after_ms=keep_after_ms)
         if settings.on_full == "sacrifice" and self.log.size() > settings.bytes * 0.95:
@@ -271,7 +287,7 @@ class App:
         """Why the router cannot take events now; "" when it can."""
         if self._stopping.is_set():
             return "stopping"
-        return self.log.trouble
+        return self.log.trouble or self.fleet.trouble
 
     def destinations(self) -> list[dict[str, object]]:
         return self.fleet.state()
@@ -280,32 +296,75 @@ class App:
         self._rejected.flush()
         return list(read_rejected(self.data / "rejected", limit, reason))
 
+    async def _find_rejected(self, message_id: str) -> list[dict[str, Any]]:
+        self._rejected.flush()
+        return await asyncio.to_thread(find_rejected, self.data / "rejected", message_id)
+
     async def dead_letter_counts(self) -> dict[str, int]:
         letters = self.fleet.dead_letters
         return await asyncio.to_thread(
             lambda: {name: sum(1 for _ in letters.list(name)) for name in letters.destinations()}
         )
 
-    async def dead_letters(self, destination: str, limit: int) -> list[dict[str, object]]:
-        letters = await asyncio.to_thread(
-            lambda: list(self.fleet.dead_letters.list(destination))[-limit:]
-        )
-        return [describe(letter) for letter in reversed(letters)]
+    async def dead_letters(
+        self, destination: str, limit: int, reason: str, since_ms: int
+    ) -> list[dict[str, object]]:
+        """The newest first."""
+        letters = self.fleet.dead_letters.list(destination)
+        newest = await asyncio.to_thread(deque, select(letters, reason, since_ms), limit)
+        return [describe(letter) for letter in reversed(newest)]
 
-    async def retry_dead_letters(self, destination: str, ids: set[str] | None) -> int:
+    async def retry_dead_letters(
+        self, destination: str, ids: set[str] | None, limit: int, reason: str, since_ms: int
+    ) -> int:
+        """Those in `ids` (None: all) that the rest fits; `limit` 0 is none."""
+        if limit or reason or since_ms:
+            letters = select(self.fleet.dead_letters.list(destination), reason, since_ms)
+            fitting = (each.id for each in letters if ids is None or each.id in ids)
+            ids = await asyncio.to_thread(lambda: set(islice(fitting, limit or None)))
         return await self.fleet.replay_dead_letters(destination, ids)
+
+    def _target(self, destination: str) -> Target | None:
+        """A destination as replays need it."""
+        if (consumer := self.fleet.consumers.get(destination)) is None:
+            return None
+        return Target(consumer.compiled, self._sources_of(destination), consumer.look_for_retries)
+
+    def _stations(self) -> dict[str, Station | None]:
+        """The destinations as a trace needs them."""
+        return {id_: self._station(id_) for id_ in self.workspace.destinations}
+
+    def _station(self, destination: str) -> Station | None:
+        if (consumer := self.fleet.consumers.get(destination)) is None:
+            return None
+        return Station(
+            compiled=consumer.compiled,
+            sources=self._sources_of(destination),
+            cursor=consumer.tracker.cursor,
+            position=consumer.tracker.position,
+            held_back=consumer.gate.reason,
+            delivered=consumer.settler.delivered,
+        )
+
+    def _sources_of(self, destination: str) -> frozenset[str] | None:
+        sources = self.workspace.destinations[destination].sources
+        return None if "*" in sources else frozenset(sources)
+
+    def _archive(self) -> Path | None:
+        """The folder of the workspace's first file archive that takes every event."""
+        for id_, instance in self.workspace.destinations.items():
+            whole = "*" in instance.sources and not (instance.filter or instance.filters)
+            if instance.destination == "file-archive" and whole and id_ in self._compiled:
+                return self.data / str(self._compiled[id_].settings["path"])
+        return None
+
+    def _remembered(self, message_id: str) -> list[str]:
+        """The sources at which this id would be a duplicate."""
+        return [id_ for id_ in self.workspace.sources if self.dedup.remembers(id_, message_id)]
 
     def measure(self) -> None:
         self.edge.measure()
         self.fleet.measure()
-
-
-def calm_gc() -> None:
-    """What is there by now stays: no collection has to look at it again, and those of what comes
-    are rarer, for an event makes no cycles."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def _url_host(host: str) -> str:

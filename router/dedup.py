@@ -77,6 +77,14 @@ class Dedup:
         """Remember `hours` hours of ids; 0 switches deduplication off."""
         return cls(folder, log, hours)
 
+    def remembers(self, source: str, message_id: str) -> bool:
+        """Would an event of `source` with this id be dropped as a duplicate now?"""
+        names = source.encode(), message_id.encode(errors="surrogatepass")
+        if not self._hours or not self.seen.add(*names, _hour(time.time() * 1000)):
+            return bool(self._hours)
+        self.seen.discard(*names)
+        return False
+
     def start(self) -> None:
         """Begin to note what the log gains, about once a second."""
         if self._hours:

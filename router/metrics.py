@@ -101,13 +101,25 @@ LAG_EVENTS = _gauge(
 )
 OLDEST_SECONDS = _gauge(
     "destination_oldest_undelivered_seconds",
-    "Age of the oldest event not yet settled or retried.",
+    "Age of the oldest event that is neither delivered, filtered nor dead.",
     "destination",
 )
 QUEUED_ROWS = _gauge(
     "destination_queued_rows", "Rows mapped and waiting in a batch or in flight.", "destination"
 )
-RETRYING = _gauge("destination_retrying_events", "Events in the retry store.", "destination")
+RETRYING = _gauge(
+    "destination_retrying_events", "Rows in the retry store, or held behind one.", "destination"
+)
+RESENT = _counter(
+    "destination_resent",
+    "Events that were on their way when the router stopped, and are sent again.",
+    "destination",
+)
+UNORDERED = _counter(
+    "destination_unordered",
+    "Rows sent without order because too many of their user waited.",
+    "destination",
+)
 DELIVERED = _counter("destination_delivered", "Events delivered.", "destination")
 FILTERED = _counter(
     "destination_filtered",
@@ -119,6 +131,17 @@ RETRIED = _counter(
     "destination_retried", "Events given to the retry store, by reason.", "destination", "reason"
 )
 DEAD = _counter("destination_dead", "Events dead-lettered, by reason.", "destination", "reason")
+DEAD_DROPPED = _counter(
+    "destination_dead_dropped", "Old dead letters that made room for new ones.", "destination"
+)
+STALLED = _gauge(
+    "destination_stalled",
+    "1 while events could be sent and nothing is tried, which is a defect.",
+    "destination",
+)
+RETRIES_FULL = _gauge(
+    "destination_retries_full", "1 while the retry store has no room for more.", "destination"
+)
 SACRIFICED = _counter(
     "destination_sacrificed",
     "Events that left the log undelivered, by the operator's choice.",

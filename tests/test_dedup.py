@@ -184,3 +184,16 @@ async def test_zero_hours_switch_it_off(tmp_path: Path) -> None:
     assert dedup.seen.add(b"web", b"a", 1)
     await dedup.close()
     await log.close()
+
+
+async def test_asking_for_an_id_leaves_no_mark(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    dedup = Dedup.open(tmp_path / "dedup", log, 24)
+    assert not dedup.remembers("web", "a")
+    assert dedup.seen.add(b"web", b"a", NOW // 3_600_000)
+    assert dedup.remembers("web", "a")
+    assert dedup.remembers("web", "a")
+    assert not dedup.remembers("app", "a")
+    off = Dedup.open(tmp_path / "off", log, 0)
+    assert not off.remembers("web", "a")
+    await log.close()

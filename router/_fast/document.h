@@ -224,9 +224,11 @@ static inline const doc_node *doc_member(
     const doc_node *found = NULL;
     if (!of || of->type != DOC_OBJECT) return NULL;
     const doc_node *node = of + 1, *end = t->nodes + of->next;
+    const unsigned char first = n ? *(cursor)key : '"';  /* what a name of no bytes begins with */
     while (node < end) {
-        if ((node->key_n == n || node->key_escaped) &&
-            doc_same(node->key, node->key_n, node->key_escaped, key, n))
+        if (__builtin_expect(node->key_escaped, 0)
+                ? doc_same(node->key, node->key_n, 1, key, n)
+                : node->key_n == n && *node->key == first && !memcmp(node->key, key, n))
             found = node;
         node = t->nodes + node->next;
     }

@@ -1,21 +1,15 @@
 from typing import Final
 
+from router._fast.envelope_scan import Body
+from router._fast.envelope_scan import InvalidBody as InvalidBody
+from router._fast.envelope_scan import mend_surrogates as mend_surrogates
 from router._fast.seen import Seen
 
 CODES: Final[frozenset[str]]
 
 Rejection = tuple[int, str, str, str, bytes]
 
-class InvalidBody(ValueError):
-    code: str
-    field: str
-    def __init__(self, code: str, message: str, field: str = "") -> None: ...
-
-class Envelope:
-    def __init__(self) -> None: ...
-    def parse(self, body: bytes, batch: bool, most: int = 2500) -> bytes | None: ...
-    @property
-    def events(self) -> int: ...
+class Envelope(Body):
     def accept(
         self,
         source: bytes,
@@ -32,4 +26,3 @@ class Envelope:
 
 def parse_time(text: bytes) -> int | None: ...
 def format_time(ms: int) -> str: ...
-def mend_surrogates(body: bytes) -> bytes: ...

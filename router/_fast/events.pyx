@@ -34,14 +34,6 @@ cdef class Event:
     Every destination that is caught up shares the same object, so nobody may change `data`.
     """
 
-    cdef readonly int64_t offset
-    cdef readonly str source
-    cdef public int kind
-    cdef public int flags
-    cdef readonly bytes raw
-    cdef readonly int64_t time_ms
-    cdef Document document
-
     def __init__(self, int64_t offset, str source not None, int kind, int flags,
                  bytes raw not None, int64_t time_ms=0):
         self.offset, self.source, self.kind, self.flags = offset, source, kind, flags

@@ -2,10 +2,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from router._fast.document import Document
+from router._fast.expr_rows import MissingField as MissingField
 
 class Expr:
     text: str
     paths: frozenset[str]
+    hints: list[str]
     def eval(
         self,
         event: dict[str, Any],
@@ -27,6 +29,16 @@ class Expr:
     def write_doc(
         self, doc: Document, settings: Mapping[str, Any] | None = None, now_ms: int | None = None
     ) -> bytes: ...
+    def write_item(
+        self,
+        doc: Document,
+        item: Any,
+        settings: Mapping[str, Any] | None = None,
+        now_ms: int | None = None,
+    ) -> bytes: ...
+    def write_form_doc(
+        self, doc: Document, settings: Mapping[str, Any] | None = None, now_ms: int | None = None
+    ) -> bytes: ...
     def test_many(
         self,
         docs: list[Document],
@@ -43,7 +55,3 @@ class Expr:
 def compile(text: str, dialect: str = "router") -> Expr: ...
 def compile_tree(tree: tuple[Any, ...], text: str = "") -> Expr: ...
 def compile_fields(table: dict[str, Any]) -> Expr: ...
-
-class MissingField(Exception):
-    field: str
-    def __init__(self, field: str) -> None: ...

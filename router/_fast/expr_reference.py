@@ -82,11 +82,11 @@ The examples read this event:
 | text | `"…"` or `'…'`. There are no escapes in it: a text that holds the one quote is written in the other. |
 | number | `12`, `0.5`, `-3`. |
 | `true` `false` `null` | |
-| list, object | `[a, b]`, `{{name: a, "other name": b}}`. Members that are null are left out. |
-| path | `properties.total`: members of the event, one in another. `[0]` or `.0` is an item of a list, `["any name"]` a member. A character other than letters, digits, `_` and `-` in a name stands behind a backslash, a dot too. What is not there is null. |
+| list, object | `[a, b]`, `{{name: a, "other name": b}}`. Members that are null are left out; two of one name are an error. |
+| path | `properties.total`: members of the event, one in another. `[0]` or `.0` is an item of a list, `["any name"]` a member. A character other than letters, digits, `_` and `-` in a name stands behind a backslash, a dot too. What is not there is null; a path that begins with what looks like a misspelt member of every event, as `property.total`, has a hint. |
 | `$` | The whole event. |
 | `settings.…` | In destinations: the instance's settings. A member of the event so called is `$.settings`. |
-| `item` | In `map` and `filter`: the item of the list. |
+| `item` | In `map` and `filter`: the item of the list. An error elsewhere; a member of the event so called is `$.item`. |
 | `` `…${{a}}…` `` | Text with values in it; null adds nothing. |
 
 ## Operators
@@ -96,7 +96,7 @@ Those that bind closest come first; brackets group.
 | | |
 | --- | --- |
 | `!a` `-a` | not, and negation. `!` of anything but true is true. |
-| `*` `/` `%` | Of numbers. By 0 it is null. |
+| `*` `/` `%` | Of numbers. By 0 it is null. What `%` gives has the sign of its left side. |
 | `+` `-` | Of numbers; `+` joins where one side is text. A dash within a name belongs to it: write `a - b` with spaces. |
 | `a ?? b` | `a`, or `b` where `a` is null. |
 | `=` `!=` | Values of different types differ: `1` is not `"1"`, and not `true`. Lists and objects are equal by content. |

@@ -143,3 +143,46 @@ cdef int tell_one(object done, int64_t offset, object error) except -1:
     except Exception:
         _log.exception("an append could not be answered")
     return 0
+
+
+def read_frames(bytes data not None, Py_ssize_t at, int64_t expected, int64_t limit,
+                int64_t max_bytes):
+    """Whole, good frames of `data` from `at` on, in order, about `max_bytes` of blocks: those whose
+    offsets are at least what is expected after the one before, and under `limit`.
+
+    Returns (records, where the next frame is to be, the offset that it has at least). It stops at
+    anything else: a frame that is cut off or damaged, zeros, an older frame of a recycled file.
+    """
+    cdef const unsigned char *p = <const unsigned char *>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef uint32_t magic, crc, length, count
+    cdef int64_t offset, time_ms, total = 0
+    cdef Record record
+    cdef list records = []
+    while size - at >= HEAD and total < max_bytes:
+        memcpy(&magic, p + at, 4)
+        memcpy(&crc, p + at + 4, 4)
+        memcpy(&length, p + at + 8, 4)
+        memcpy(&count, p + at + 12, 4)
+        memcpy(&offset, p + at + 16, 8)
+        memcpy(&time_ms, p + at + 24, 8)
+        if magic != _magic or count == 0 or offset < expected or offset >= limit:
+            break
+        if length > size - at - HEAD:
+            break
+        if crc != crc_of(p + at + 8, HEAD - 8 + <size_t>length):
+            break
+        record = Record.__new__(Record)
+        record.offset, record.count, record.time_ms = offset, count, time_ms
+        record.payload = PyBytes_FromStringAndSize(<const char *>p + at + HEAD, length)
+        records.append(record)
+        total += length
+        expected = offset + count
+        at += HEAD + <Py_ssize_t>length
+    return records, at, expected
+
+
+cdef uint32_t crc_of(const unsigned char *data, size_t length) noexcept nogil:
+    if _hardware:
+        return crc32c_hardware(0, data, length)
+    return crc32c_portable(0, data, length)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from router._fast import (
+    functions_agents,
     functions_codes,
     functions_lists,
     functions_numbers,
@@ -25,7 +26,7 @@ __all__ = ["GROUPS", "SPECIAL", "TABLE", "Function", "prepared", "text_of"]
 GROUPS = ("Text", "Numbers", "Types", "Times", "Lists", "Objects", "Hashes and encodings",
           "People and places", "Choices")  # fmt: skip
 MODULES = (functions_text, functions_numbers, functions_times, functions_lists, functions_codes,
-           functions_people)  # fmt: skip
+           functions_people, functions_agents)  # fmt: skip
 """What enters functions in the table."""
 
 SPECIAL = {
@@ -47,10 +48,12 @@ SPECIAL = {
         "coalesce(values…)", "The first that is not null; the same as `??`.",
         "coalesce(null, missing, 1)", 1, "Choices", 1, None, None),
     "map": Function(
-        "map(list, expression)", "The expression for each `item`.",
+        "map(list, expression)", "The expression for each `item`. Of an object: for each member's value, "
+        "null ones left out.",
         "map([{n: 1}, {n: 2}], item.n * 2)", [2, 4], "Lists", 2, 2, None),
     "filter": Function(
-        "filter(list, condition)", "The items for which the condition is true of `item`.",
+        "filter(list, condition)", "The items for which the condition is true of `item`; of an object, "
+        "the members.",
         "filter([1, 5, 9], item > 4)", [5, 9], "Lists", 2, 2, None),
     "now": Function(
         "now()", "The time of evaluation, as an ISO time.",

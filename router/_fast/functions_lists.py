@@ -221,26 +221,78 @@ def rename(value: Any, *names: Any) -> Any:
 
 
 @object_function(
-    "flatten(object, separator)",
-    "Nested members under names joined by a point, or the separator; lists stay. Of a list, what "
-    "`flat` gives.",
+    "flatten(object, separator, lists)",
+    "Nested members under names joined by a point, or the separator; lists stay, or are taken apart "
+    "too where `lists` is true. Of a list, what `flat` gives.",
     "flatten({a: {b: 1, c: [2]}})",
     {"a.b": 1, "a.c": [2]},
     least=1,
 )
-def flatten(value: Any, separator: Any = ".") -> Any:
+def flatten(value: Any, separator: Any = ".", lists: Any = False) -> Any:
     if isinstance(value, list):
         return flat(value)
     if not isinstance(value, dict) or not isinstance(separator, str):
         return None
     found: dict[str, Any] = {}
-    waiting = [("", value)]
+    kinds = (dict, list) if lists is True else (dict,)
+    # A member stands where it would in depth-first order: what is taken apart is put in front.
+    waiting = [*reversed(value.items())]
     while waiting:
-        prefix, inner = waiting.pop()
-        for key, item in inner.items():
-            name = f"{prefix}{separator}{key}" if prefix else key
-            if isinstance(item, dict) and item:
-                waiting.append((name, item))
-            else:
-                found[name] = item
+        name, inner = waiting.pop()
+        if not (isinstance(inner, kinds) and inner):
+            found[name] = inner
+            continue
+        pairs = inner.items() if isinstance(inner, dict) else enumerate(inner)
+        waiting += reversed([(f"{name}{separator}{key}", item) for key, item in pairs])
     return found
+
+
+@list_function(
+    "list(value)",
+    "A list as it is, and anything else as its only item; null for null.",
+    'list("a")',
+    ["a"],
+)
+def list_(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+@list_function(
+    "numbered(list)",
+    "Each item with its number, from 0: `{number, item}`.",
+    'numbered(["a"])',
+    [{"number": 0, "item": "a"}],
+)
+def numbered(value: Any) -> Any:
+    if not isinstance(value, list):
+        return None
+    return [{"number": number, "item": item} for number, item in enumerate(value)]
+
+
+@object_function(
+    "filled(value)",
+    "The value; null where it is an object, a list or a text with nothing in it.",
+    "filled({a: 1})",
+    {"a": 1},
+)
+def filled(value: Any) -> Any:
+    return None if isinstance(value, dict | list | str) and not value else value
+
+
+@object_function(
+    "json_members(object, names…)",
+    "With members that are lists or objects as their JSON, for vendors that take flat ones only; those "
+    "named stay.",
+    "json_members({a: 1, b: [2]})",
+    {"a": 1, "b": "[2]"},
+    least=1,
+    most=None,
+)
+def json_members(value: Any, *names: Any) -> Any:
+    if not isinstance(value, dict):
+        return None
+    kept = set(_names(names))
+    return {
+        key: text_of(item) if isinstance(item, dict | list) and key not in kept else item
+        for key, item in value.items()
+    }

@@ -52,10 +52,14 @@ def number(value: Any) -> Any:
         return int(value)
     if is_number(value):
         return value
-    if not isinstance(value, str) or "_" in value:
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    # float() takes the digits of every script, and underscores between them.
+    if "_" in text or not text.isascii():
         return None
     try:
-        found = float(value.strip())
+        found = float(text)
     except ValueError:
         return None
     if not math.isfinite(found):
@@ -153,3 +157,30 @@ def sum_(*values: Any) -> Any:
         return number_that_fits(sum(_numbers(values)))
     except OverflowError:  # a whole number too large for a double
         return None
+
+
+@type_function(
+    "as_type(value, type)",
+    "The value as `text`, `number`, `integer`, `boolean`, `time` (a text or a number) or `object`; "
+    "null where it is of a kind that is not converted, as a list to text. A list of one is its item.",
+    'as_type("12", "number")',
+    12,
+)
+def as_type(value: Any, name: Any) -> Any:
+    """The conversions are Ajv's (`coerceTypes: "array"`), by which Segment's fields are checked."""
+    if isinstance(value, list) and len(value) == 1 and name != "object":
+        value = value[0]
+    if name == "object":
+        return value if isinstance(value, dict) else None
+    if isinstance(value, dict | list) or value is None:
+        return None
+    if name == "text":
+        return text_of(value)
+    if name == "time":
+        return value if is_number(value) or (isinstance(value, str) and value) else None
+    if name == "boolean":
+        return {"true": True, "false": False, 1: True, 0: False}.get(value)
+    found = number(value)
+    if name == "integer" and found is not None:
+        return number_that_fits(int(found)) if float(found).is_integer() else None
+    return found if name == "number" else None

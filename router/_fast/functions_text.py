@@ -170,19 +170,24 @@ def trim(text: Any) -> Any:
 
 
 @text_function(
-    "replace(text, old, new)",
-    "Every `old` replaced by `new`; no patterns. Null where that has more than a million "
-    "characters.",
+    "replace(text, old, new, options)",
+    "Every `old` replaced by `new`; no patterns. Options: `i` in any case, `1` only the first. Null "
+    "where that has more than a million characters.",
     'replace("a-b-c", "-", "+")',
     "a+b+c",
+    least=3,
 )
-def replace(text: Any, old: Any, new: Any) -> Any:
+def replace(text: Any, old: Any, new: Any, options: Any = "") -> Any:
     if not (isinstance(text, str) and isinstance(old, str) and isinstance(new, str) and old):
         return text
-    longer = len(new) - len(old)
-    if longer > 0 and len(text) + text.count(old) * longer > MOST_CHARS:
+    count = 1 if isinstance(options, str) and "1" in options else -1
+    any_case = isinstance(options, str) and "i" in options
+    most = text.lower().count(old.lower()) if any_case else text.count(old)
+    if len(new) > len(old) and len(text) + most * (len(new) - len(old)) > MOST_CHARS:
         return None
-    return text.replace(old, new)
+    if any_case:
+        return re.sub(re.escape(old), lambda _: new, text, count=max(count, 0), flags=re.IGNORECASE)
+    return text.replace(old, new, count)
 
 
 @text_function("split(text, separator)", "A list of the parts.", 'split("a,b", ",")', ["a", "b"])

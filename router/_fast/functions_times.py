@@ -1,4 +1,5 @@
-"""Functions of times. A time is an ISO 8601 text or a number since 1970; all are in UTC.
+"""Functions of times. A time is an ISO 8601 text or a number since 1970; all are in UTC, but where a
+zone of the IANA's database is named.
 
 A number counts seconds where it is below 10^11 (the year 5138), else milliseconds. Times are of the
 years 1 to 9999; what is out of them gives null.
@@ -10,9 +11,10 @@ import math
 import re
 from calendar import monthrange
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache, partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from router._fast.envelope import format_time, parse_time
 from router._fast.function_table import function, is_finite, is_number
@@ -39,6 +41,44 @@ def milliseconds(value: Any) -> int | None:
 
 def _datetime(ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=ms)
+
+
+@lru_cache(1000)
+def _zone(name: str) -> tzinfo | None:
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not in the database; no name, but a path
+        return None
+
+
+def _zone_of(name: Any) -> tzinfo | None:
+    """Of one that is no text, or no zone's name, None."""
+    return _zone(name) if isinstance(name, str) and len(name) < 100 else None
+
+
+def _literal_zone(place: int, call: Callable[..., Any]) -> Callable[[list[Any]], Any]:
+    """Prepares calls whose zone, the argument at `place`, is a literal: it is looked up then."""
+
+    def prepare(literals: list[Any]) -> Callable[..., Any] | None:
+        name = literals[place] if len(literals) > place else "UTC"
+        if name is None:
+            return None
+        zone = _zone_of(name)
+        if zone is None:
+            raise ValueError("there is no time zone of this name")
+        return lambda *arguments: call(*arguments[:place], zone)
+
+    return prepare
+
+
+def _local(ms: int, zone: tzinfo) -> datetime | None:
+    try:
+        moment = _datetime(ms)
+        return moment if zone is UTC else moment.astimezone(zone)
+    except OverflowError:  # before the year 1 or after 9999, there
+        return None
 
 
 def _unit(name: Any) -> str:
@@ -101,42 +141,48 @@ _DIRECTIVES: dict[str, Callable[[datetime], str]] = {
     "b": lambda t: _MONTHS[t.month - 1][:3],
     "F": lambda t: f"{t.year:04}-{t.month:02}-{t.day:02}",
     "T": lambda t: f"{t.hour:02}:{t.minute:02}:{t.second:02}",
-    "z": lambda t: "+0000",
-    "Z": lambda t: "UTC",
+    "z": lambda t: t.strftime("%z"),
+    "Z": lambda t: t.tzname() or "",
     "%": lambda t: "%",
 }
 
 
-@time_function(
-    "date_format(time, format)",
-    "By strftime's directives " + ", ".join(f"`%{key}`" for key in _DIRECTIVES if key != "%")
-    + " and `%%`; names are English, `%L` is milliseconds.",
-    'date_format("2026-01-02T03:04:05Z", "%d %b %Y, %H:%M")',
-    "02 Jan 2026, 03:04",
-    names=("format_date",),
-)  # fmt: skip
-def date_format(value: Any, format_: Any) -> Any:
+def _format_parts(format_: str) -> list[str | Callable[[datetime], str]]:
+    """Text as it is, and what directives stand for."""
+    return [_DIRECTIVES.get(part[1:], part) if part[0] == "%" else part
+            for part in re.findall("%.|[^%]+|%", format_, flags=re.DOTALL)]  # fmt: skip
+
+
+_kept_parts = lru_cache(1000)(_format_parts)
+
+
+def _formatted(value: Any, format_: Any, zone: tzinfo) -> Any:
     found = milliseconds(value)
-    if found is None or not isinstance(format_, str):
+    moment = None if found is None else _local(found, zone)
+    if moment is None or not isinstance(format_, str):
         return None
-    moment = _datetime(found)
-
-    def written(match: re.Match[str]) -> str:
-        directive = _DIRECTIVES.get(match[1])
-        return match[0] if directive is None else directive(moment)
-
-    return re.sub("%(.)", written, format_, flags=re.DOTALL)
+    # What an event makes long is not kept.
+    parts = _kept_parts(format_) if len(format_) < 100 else _format_parts(format_)
+    return "".join([part if isinstance(part, str) else part(moment) for part in parts])
 
 
 @time_function(
-    "date_parse(text, format)",
-    "The ISO time that a text tells by Python's strptime directives; UTC where it names no offset; "
-    "null where it does not fit.",
-    'date_parse("02/01/2026 03:04", "%d/%m/%Y %H:%M")',
-    "2026-01-02T03:04:00.000Z",
-    names=("parse_date",),
-)
-def date_parse(text: Any, format_: Any) -> Any:
+    "date_format(time, format, zone)",
+    "By strftime's directives " + ", ".join(f"`%{key}`" for key in _DIRECTIVES if key != "%")
+    + " and `%%`; names are English, `%L` is milliseconds. In UTC, or a zone such as "
+    "`Europe/Berlin`; null where there is none of that name.",
+    'date_format("2026-01-02T03:04:05Z", "%d %b %Y, %H:%M %z", "Asia/Tokyo")',
+    "02 Jan 2026, 12:04 +0900",
+    names=("format_date",),
+    least=2,
+    prepare=_literal_zone(2, _formatted),
+)  # fmt: skip
+def date_format(value: Any, format_: Any, zone: Any = "UTC") -> Any:
+    found = _zone_of(zone)
+    return None if found is None else _formatted(value, format_, found)
+
+
+def _parsed(text: Any, format_: Any, zone: tzinfo) -> Any:
     if not isinstance(text, str) or not isinstance(format_, str) or len(text) + len(format_) > 200:
         return None
     try:
@@ -144,9 +190,24 @@ def date_parse(text: Any, format_: Any) -> Any:
     except (ValueError, OverflowError, re.error):
         return None
     if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
+        found = found.replace(tzinfo=zone)
     ms = (found - _EPOCH) // timedelta(milliseconds=1)
     return format_time(ms) if _FIRST <= ms <= _LAST else None
+
+
+@time_function(
+    "date_parse(text, format, zone)",
+    "The ISO time that a text tells by Python's strptime directives. Where it names no offset it is "
+    "of the zone, or UTC; null where it does not fit.",
+    'date_parse("02/01/2026 03:04", "%d/%m/%Y %H:%M", "America/New_York")',
+    "2026-01-02T08:04:00.000Z",
+    names=("parse_date",),
+    least=2,
+    prepare=_literal_zone(2, _parsed),
+)
+def date_parse(text: Any, format_: Any, zone: Any = "UTC") -> Any:
+    found = _zone_of(zone)
+    return None if found is None else _parsed(text, format_, found)
 
 
 @time_function(
@@ -192,24 +253,63 @@ def date_diff(start: Any, end: Any, unit: Any) -> Any:
     return (last - first) / size if rest else whole
 
 
-@time_function(
-    "start_of(time, unit)",
-    "The ISO time at which its `second`, `minute`, `hour`, `day`, `week` (from Monday), `month` or "
-    "`year` began.",
-    'start_of("2026-01-02T03:04:05.678Z", "day")',
-    "2026-01-02T00:00:00.000Z",
-)
-def start_of(value: Any, unit: Any) -> Any:
+_HOUR = {"minute": 0, "second": 0, "microsecond": 0}
+_DAY = {**_HOUR, "hour": 0, "fold": 0}
+_STARTS: dict[str, dict[str, Any]] = {
+    "second": {"microsecond": 0},
+    "minute": {"second": 0, "microsecond": 0},
+    "hour": _HOUR,
+    "day": _DAY,
+    "week": _DAY,
+    "month": {**_DAY, "day": 1},
+    "year": {**_DAY, "day": 1, "month": 1},
+}
+"""What of a local time is set back at the start of a unit."""
+
+
+def _started(value: Any, unit: Any, zone: tzinfo) -> Any:
     found, name = milliseconds(value), _unit(unit)
-    if found is None:
+    if found is None or (name not in _STARTS and name != "millisecond"):
         return None
-    if name in ("month", "year"):
-        moment = _datetime(found)
-        first = datetime(moment.year, moment.month if name == "month" else 1, 1, tzinfo=UTC)
-        return format_time((first - _EPOCH) // timedelta(milliseconds=1))
-    if name not in _MILLISECONDS:
+    if name == "millisecond":
+        return format_time(found)
+    moment = _local(found, zone)
+    if moment is None:
         return None
-    # The day numbered 0 is a Thursday.
-    shift = 3 * _MILLISECONDS["day"] if name == "week" else 0
-    ms = found - (found + shift) % _MILLISECONDS[name]
+    first = moment.replace(**_STARTS[name])
+    try:
+        if name == "week":
+            first -= timedelta(days=first.weekday())
+        ms = (first - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError:
+        return None
     return format_time(ms) if ms >= _FIRST else None
+
+
+@time_function(
+    "start_of(time, unit, zone)",
+    "The ISO time at which its `second`, `minute`, `hour`, `day`, `week` (from Monday), `month` or "
+    "`year` began, in UTC or in a zone.",
+    'start_of("2026-01-02T03:04:05.678Z", "day", "America/New_York")',
+    "2026-01-01T05:00:00.000Z",
+    least=2,
+    prepare=_literal_zone(2, _started),
+)
+def start_of(value: Any, unit: Any, zone: Any = "UTC") -> Any:
+    found = _zone_of(zone)
+    return None if found is None else _started(value, unit, found)
+
+
+@time_function(
+    "timezone_offset(zone, time)",
+    "How many seconds a zone of the IANA's database is ahead of UTC, at a time; null where there is no "
+    "such zone.",
+    'timezone_offset("Asia/Kolkata", "2026-01-02T00:00:00Z")',
+    19800,
+)
+def timezone_offset(name: Any, at: Any) -> Any:
+    zone, ms = _zone_of(name), milliseconds(at)
+    if zone is None or ms is None:
+        return None
+    offset = _datetime(ms).astimezone(zone).utcoffset()
+    return None if offset is None else int(offset.total_seconds())

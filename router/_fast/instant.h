@@ -63,7 +63,7 @@ static int64_t instant_epoch(const unsigned char *p, const unsigned char *end) {
 
 /* The text between two quotes (or a number) as milliseconds, or INSTANT_NONE. Digits past the
    millisecond are cut off; one-digit months, days and hours are taken. */
-static int64_t instant_parse(const unsigned char *p, ptrdiff_t length) {
+static inline int64_t instant_parse(const unsigned char *p, ptrdiff_t length) {
     const unsigned char *end = p + length, *start = p;
     int64_t y, m, d, h = 0, min = 0, s = 0, ms = 0, zone = 0;
     while (start < end && *start >= '0' && *start <= '9') start++;
@@ -98,7 +98,7 @@ static void instant_digits(unsigned char *out, int count, int64_t value) {
 }
 
 /* 24 bytes: 2026-11-24T05:22:51.142Z. Years outside 0000 to 9999 are brought inside. */
-static void instant_format(int64_t ms, unsigned char *out) {
+static inline void instant_format(int64_t ms, unsigned char *out) {
     const int64_t low = -62167219200000LL, high = 253402300799999LL;
     if (ms < low) ms = low;
     if (ms > high) ms = high;

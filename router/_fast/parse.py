@@ -23,6 +23,8 @@ _WORD = re.compile(r"(?:[A-Za-z0-9_$-]|\\.)+", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _SYMBOLS = ("!=", ">=", "<=", "??", "...", "=", ">", "<", "(", ")", "[", "]", "{", "}",
             ",", ".", ":", "!", "+", "-", "*", "/", "%")  # fmt: skip
+_LONE = re.compile("[\ud800-\udfff]")
+_LOOPS = frozenset({"map", "filter"})
 _COMPARE = frozenset({"=", "!=", ">", ">=", "<", "<="})
 _KEYWORDS = frozenset({"and", "or", "not", "in", "null", "true", "false"})
 _ELSEWHERE = {
@@ -105,9 +107,10 @@ def _plain(word: str) -> str:
 class _Parser:
     """Recursive descent; one method a level of precedence, loosest first."""
 
-    def __init__(self, text: str, flat: bool = False) -> None:
+    def __init__(self, text: str, flat: bool = False, loops: int = 0) -> None:
         self.text = text
         self.flat = flat
+        self.loops = loops
         self.tokens = tokens(text)
         self.at = 0
         self.depth = 0
@@ -290,7 +293,7 @@ class _Parser:
         text = token.text
         if self.next.kind == "(" and text not in _KEYWORDS:
             self.at += 1
-            return ("call", text, self.until(")"), token.column)
+            return ("call", text, self.until(")", text in _LOOPS), token.column)
         if text in ("true", "false"):
             return ("literal", text == "true")
         if text == "null":
@@ -298,34 +301,50 @@ class _Parser:
         if text in _KEYWORDS:
             self.at -= 1
             raise self.wrong("expected a value")
+        if text == "item" and not self.loops:
+            raise ExpressionError(
+                "`item` stands for nothing outside `map` and `filter`",
+                text=self.text,
+                column=token.column,
+                hint="a member of the event so called is `$.item`",
+            )
         if text in ("$", "settings", "item"):
             return ("path", text, [])
         return ("path", "$", [_plain(text)])
 
-    def until(self, closing: str) -> list[Node]:
+    def until(self, closing: str, loop: bool = False) -> list[Node]:
+        """`loop`: behind the first, `item` has a meaning."""
         found: list[Node] = []
         if self.take(closing):
             return found
         while True:
+            within = loop and bool(found)
+            self.loops += within
             found.append(self.either())
+            self.loops -= within
             if self.take(closing):
                 return found
             if not self.take(","):
                 raise self.wrong(f"expected `,` or `{closing}`")
 
     def object(self) -> Node:
-        members: list[tuple[str, Node]] = []
+        members: dict[str, Node] = {}
         if self.take("}"):
-            return ("object", members)
+            return ("object", [])
         while True:
             token = self.take("word", "string")
             if token is None:
                 raise self.wrong("expected a member's name")
             key = token.text if token.kind == "string" else _plain(token.text)
+            wrong = f"a second member `{key[:80]}`" if key in members else ""
+            if not key.isascii() and _LONE.search(key):
+                wrong = "a member's name holds a lone surrogate, which JSON cannot"
+            if wrong:
+                raise ExpressionError(wrong, text=self.text, column=token.column)
             self.need(":", f"after `{key}`")
-            members.append((key, self.either()))
+            members[key] = self.either()
             if self.take("}"):
-                return ("object", members)
+                return ("object", list(members.items()))
             if not self.take(","):
                 raise self.wrong("expected `,` or `}`")
 
@@ -352,7 +371,7 @@ class _Parser:
     def part(self, text: str, before: int) -> Node:
         """The tree of a part of a template, behind so many characters."""
         try:
-            inner = _Parser(text)
+            inner = _Parser(text, loops=self.loops)
         except ExpressionError as error:
             raise ExpressionError(
                 error.message, text=self.text, column=before + error.column, hint=error.hint
@@ -381,15 +400,16 @@ def _step(node: Node, key: str | int) -> Node:
     return ("get", node, key)
 
 
-def parse(text: str, flat: bool = False) -> Node:
+def parse(text: str, flat: bool = False, item: bool = False) -> Node:
     """The tree of `text`. Raises `ExpressionError` with a column.
 
-    `flat`: `and` and `or` bind alike, and the last of a group holds for all of it.
+    `flat`: `and` and `or` bind alike, and the last of a group holds for all of it. `item`: it is
+    the part of a loop, and `item` stands for something.
     """
     if not text.strip():
         raise ExpressionError("the expression is empty", text=text, column=1)
     try:
-        tree = _Parser(text, flat).whole()
+        tree = _Parser(text, flat, int(item)).whole()
     except RecursionError:
         raise ExpressionError("nested too deeply", text=text, column=1) from None
     if _depth(tree) > _MAX_TREE:

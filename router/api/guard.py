@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 _OPEN = frozenset({"/", "/health", "/ready", "/metrics"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -32,7 +33,7 @@ def make_guard(host: str, token: str) -> Middleware:
                 return _refusal(401, "send `Authorization: Bearer <control.token>`")
         if not token and host in _LOOPBACK and _host_name(request.host) not in _LOOPBACK:
             return _refusal(403, "this port answers only to 127.0.0.1 and localhost")
-        if request.method == "POST" and "Origin" in request.headers:
+        if request.method not in _SAFE and "Origin" in request.headers:
             origin = request.headers["Origin"].split("://", 1)[-1]
             if origin != request.host:
                 return _refusal(403, "a page of another site may not change anything here")

@@ -63,12 +63,15 @@ class Control:
         self.url = (url or running(data).control).rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _open(self, path: str, body: Any = None, timeout: float | None = 30) -> HTTPResponse:
+    def _open(
+        self, path: str, body: Any = None, timeout: float | None = 30, method: str | None = None
+    ) -> HTTPResponse:
         data = None if body is None else orjson.dumps(body)
         headers = self._headers | ({"Content-Type": "application/json"} if data else {})
         try:
             response: HTTPResponse = _opener.open(
-                Request(self.url + path, data=data, headers=headers), timeout=timeout
+                Request(self.url + path, data=data, headers=headers, method=method),
+                timeout=timeout,
             )
             return response
         except HTTPError as error:
@@ -77,11 +80,14 @@ class Control:
             reason = getattr(error, "reason", error)
             raise NotRunning(f"no router answers at {self.url}: {reason}") from None
 
-    def get(self, path: str) -> Any:
-        return orjson.loads(self._open(path).read())
+    def get(self, path: str, timeout: float = 30) -> Any:
+        return orjson.loads(self._open(path, timeout=timeout).read())
 
     def post(self, path: str, body: Any) -> Any:
         return orjson.loads(self._open(path, body).read())
+
+    def delete(self, path: str) -> Any:
+        return orjson.loads(self._open(path, method="DELETE").read())
 
     def lines(self, path: str) -> Iterator[bytes]:
         """Lines of a stream, without end."""
@@ -96,3 +102,13 @@ def _message(body: bytes) -> str:
         return str(orjson.loads(body)["error"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return body.decode(errors="replace")[:300]
+
+
+def seconds_text(seconds: float | None) -> str:
+    """A span of time for people: `2.5ms`, `12ms`, `1.5s`, `3.0m`, `25h`; `-` for None."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if seconds >= size * (1 if unit == "s" else 2):
+            return f"{seconds / size:.{int(seconds < 10 * size)}f}{unit}"
+    return f"{seconds * 1000:.{int(seconds < 0.01)}f}ms"

@@ -9,33 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-import msgspec
-
-from router.delivery.batch import Batch, Batcher, Pending
+from router.delivery.batch import Batch, Batcher
+from router.delivery.dead_letters import DeadLetters
 from router.delivery.gate import Gate
-from router.delivery.settle import Settler
+from router.delivery.intake import Intake
+from router.delivery.order import Order
+from router.delivery.overview import Record
+from router.delivery.settle import Settler, all_delivered
 from router.delivery.tracker import Tracker
 from router.delivery.transport import Transport, Unreachable
-from router.destinations import Compiled, NotApplicable
+from router.destinations import Compiled
 from router.destinations.outcome import Outcome, Reply, Verdict
-from router.destinations.request import Row
-from router.event import Event
+from router.destinations.request import Request, Row
 from router.log.feed import Feed
-from router.metrics import FILTERED, REQUEST_SECONDS, SACRIFICED, SENT_REQUESTS
-from router.store import ALL_PARTS, Retry, Store
+from router.metrics import REQUEST_SECONDS, RESENT, SENT_REQUESTS
+from router.store import Store
+from router.workspace.models import Delivery, Destination
 
 _log = logging.getLogger(__name__)
 
-_READ_BYTES = 64 * 1024
-_READS_A_TURN = 2
-_QUEUE_BYTES = 8 * 1024 * 1024
-_QUEUE_ROWS = 10_000
-_DUE_LIMIT = 500
 _BUSY_POLL = 0.005
 _IDLE_POLL = 5.0
+_ANSWER_CHARS = 2000
 
 
 class Consumer:
@@ -44,39 +42,63 @@ class Consumer:
     def __init__(
         self,
         compiled: Compiled,
-        sources: frozenset[str] | None,
+        instance: Destination,
+        settings: Delivery,
         feed: Feed,
         store: Store,
         transport: Transport,
-        make_settler: Callable[[Tracker, Gate], Settler],
+        dead_letters: DeadLetters,
+        record: Record,
     ) -> None:
         self.id = compiled.id
         self.compiled = compiled
-        self.sources = sources
+        self._public_only = instance.network == "public"
         self._feed, self._store, self._transport = feed, store, transport
         cursor = store.cursor(self.id)
-        self.tracker = Tracker(feed.log.end if cursor is None else cursor)
+        self.tracker = Tracker(feed.log.end if cursor is None else cursor, store.beyond(self.id))
+        self._report_resumed()
         self.gate = Gate(compiled.concurrency, compiled.rate)
-        self.settler = make_settler(self.tracker, self.gate)
+        self.settler = Settler(
+            self.id, self.tracker, self.gate, store, dead_letters, settings, record
+        )
         self._batcher = Batcher(compiled.batches)
+        self.order = self.settler.order = self._make_order(instance, settings)
+        self.intake = Intake(
+            compiled,
+            None if "*" in instance.sources else frozenset(instance.sources),
+            feed, store, self.tracker, self.gate, self._batcher, self.settler, self.order,
+        )  # fmt: skip
+        self._http = _Http(transport, compiled.timeout, self._public_only)
+        self._requests = {each: SENT_REQUESTS.labels(self.id, each.value) for each in Outcome}
+        self._seconds = REQUEST_SECONDS.labels(self.id)
+        self.active = time.monotonic()
+        """When something was last read, tried or answered, in monotonic seconds."""
         self._wake = asyncio.Event()
+        self._wait_full = False
+        self._growth: asyncio.TimerHandle | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._retrying: set[bytes] = set()
-        self._next_due_ms = 0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._unlisten: Callable[[], None] | None = None
-        self._filtered = {
-            reason: FILTERED.labels(self.id, reason)
-            for reason in (
-                "source",
-                "integrations",
-                "filter",
-                "filters",
-                "filter_failed",
-                "no_action",
+
+    def _report_resumed(self) -> None:
+        """After a crash these may be sent a second time, and only these."""
+        if count := self.tracker.unsettled_before:
+            RESENT.labels(self.id).inc(count)
+            _log.info(
+                "events that were on their way are sent again",
+                extra={"destination": self.id, "events": count},
             )
-        }
+
+    def _make_order(self, instance: Destination, settings: Delivery) -> Order | None:
+        ordered = self.compiled.ordered if instance.ordered is None else instance.ordered
+        if not ordered:
+            self._store.release_held(self.id, int(time.time() * 1000))
+            return None
+        return Order(
+            self.id, self._batcher, self._store, self.settler.keep,
+            together=not self.compiled.per_row, limit=settings.ordered_events,
+        )  # fmt: skip
 
     @property
     def queued_rows(self) -> int:
@@ -88,13 +110,23 @@ class Consumer:
         """Events in the log that are not settled."""
         return self._feed.log.end - self.tracker.cursor
 
+    def stalled(self, now: float) -> float:
+        """Seconds for which nothing was read, tried or answered though something could be."""
+        idle = now - self.active
+        if self.gate.closed_until > now or idle <= 0:
+            return 0.0
+        if self._in_flight or self._batcher.rows or self.tracker.position < self._feed.log.end:
+            return idle
+        due_ms = self._store.next_due(self.id, self.settler.out)
+        return idle if due_ms is not None and due_ms < (time.time() - idle) * 1000 else 0.0
+
     def look_for_retries(self) -> None:
         """Retries came from elsewhere (a replay): look at once."""
-        self._next_due_ms = 0
+        self.intake.look_again()
         self._wake.set()
 
     def start(self) -> None:
-        self._unlisten = self._feed.listen(self._wake.set)
+        self._unlisten = self._feed.listen(self._grew)
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"to {self.id}")
 
     async def stop(self, grace: float) -> None:
@@ -129,8 +161,11 @@ class Consumer:
         self._wake.clear()
         progressed = False
         if not self._stopping:
-            progressed = self._read()
-            self._take_due()
+            progressed = self.intake.read()
+            self.intake.take_due()
+        if progressed:
+            self.active = time.monotonic()
+        self._wait_full = self.intake.full
         wait = self._dispatch(linger=progressed or bool(self._in_flight))
         if self._stopping and not self._in_flight and (not self._batcher.rows or wait > 0):
             return True
@@ -140,106 +175,26 @@ class Consumer:
             await self._sleep(wait)
         return False
 
+    def _grew(self) -> None:
+        """The log has more. Under load it grows all the time: a look every 5 ms takes many at once,
+        and answers keep the requests going meanwhile."""
+        if not self._in_flight:
+            self._wake.set()
+        elif self._growth is None:
+            loop = asyncio.get_running_loop()
+            self._growth = loop.call_later(_BUSY_POLL, self._look_at_growth)
+
+    def _look_at_growth(self) -> None:
+        self._growth = None
+        self._wake.set()
+
     async def _sleep(self, wait: float) -> None:
-        """Until something happens. Under load the log grows all the time: look every 5 ms."""
-        if self._in_flight and not self._stopping:
-            await asyncio.sleep(_BUSY_POLL)
-            wait = min(wait, _BUSY_POLL)
+        """Until something happens, or a retry is due."""
+        if wait > _IDLE_POLL:
+            wait = self.intake.until_due() or _IDLE_POLL
         with suppress(TimeoutError):
             async with asyncio.timeout(min(wait, _IDLE_POLL)):
                 await self._wake.wait()
-
-    def _read(self) -> bool:
-        """Map some events into batches; False at the log's end or when the queue is full."""
-        progressed = False
-        for _ in range(_READS_A_TURN):
-            if not self.gate.open and self._batcher.rows:
-                break
-            if self._batcher.bytes >= _QUEUE_BYTES or self._batcher.rows >= _QUEUE_ROWS:
-                break
-            position = self.tracker.position
-            events = self._feed.read(position, _READ_BYTES)
-            if not events:
-                break
-            if (lost := events[0].offset - position) > 0:
-                SACRIFICED.labels(self.id).inc(lost)
-                _log.error(
-                    "events left the log before they were delivered",
-                    extra={"destination": self.id, "lost": lost},
-                )
-            now = time.monotonic()
-            for event in events:
-                self._map(event, now)
-            progressed = True
-        if progressed:
-            self.settler.save_cursor()
-        return progressed
-
-    def _map(self, event: Event, now: float) -> None:
-        if self.sources is not None and event.source not in self.sources:
-            self._skip(event, "source")
-            return
-        try:
-            rows = self.compiled.map(event)
-        except NotApplicable as error:
-            self._refuse(event, str(error))
-            return
-        except Exception as error:
-            self._refuse(event, f"cannot be mapped: {type(error).__name__}: {error}")
-            return
-        if isinstance(rows, str):
-            self._skip(event, rows)
-            return
-        count = len(rows)
-        self.tracker.take(event.offset, count)
-        add = self._batcher.add
-        for part in range(count):
-            add(Pending(rows[part], part), now)
-        self.settler.outstanding += count
-
-    def _skip(self, event: Event, reason: str) -> None:
-        """The event is not for this destination."""
-        self._filtered[reason].inc()
-        self.tracker.take(event.offset, 0)
-
-    def _refuse(self, event: Event, reason: str) -> None:
-        """The event cannot be sent as it is: its dead letter is what settles it."""
-        self.tracker.take(event.offset, 1)
-        self.settler.refuse(_unmapped(event), reason)
-
-    def _take_due(self) -> None:
-        """Put retries whose time has come into batches."""
-        now_ms = int(time.time() * 1000)
-        if not self._store.retry_count(self.id) or now_ms < self._next_due_ms:
-            return
-        if self._batcher.rows >= _QUEUE_ROWS or (not self.gate.open and self._batcher.rows):
-            return
-        for key, retry in self._store.due(self.id, now_ms, _DUE_LIMIT, self._retrying):
-            self._map_again(key, retry)
-        self._next_due_ms = self._store.next_due(self.id, self._retrying) or now_ms + 50
-
-    def _map_again(self, key: bytes, retry: Retry) -> None:
-        event = retry.event()
-        try:
-            mapped = self.compiled.map(event)
-        except Exception as error:
-            self._retrying.add(key)
-            self.settler.refuse(_unmapped(event, retry, key), str(error))
-            return
-        rows = [] if isinstance(mapped, str) else mapped
-        if retry.part == ALL_PARTS and rows:
-            self._store.remove_retry(self.id, key)
-            for part in range(len(rows)):
-                again = msgspec.structs.replace(retry, part=part)
-                self._store.add_retry(self.id, retry.first_ms, again)
-        elif retry.part >= len(rows):
-            self._store.remove_retry(self.id, key)
-            self._filtered["no_action"].inc()
-        else:
-            self._retrying.add(key)
-            pending = Pending(rows[retry.part], retry.part, retry.attempts, retry.first_ms, key)
-            self._batcher.add(pending, time.monotonic())
-            self.settler.outstanding += 1
 
     def _dispatch(self, linger: bool) -> float:
         """Start every request that may start; returns how long nothing else can."""
@@ -252,6 +207,8 @@ class Consumer:
             if batch is None:
                 return self._until_next_batch(now)
             self.gate.start()
+            self.active = now
+            self.settler.flying_bytes += batch.bytes
             task = asyncio.get_running_loop().create_task(self._send(batch))
             self._in_flight.add(task)
             task.add_done_callback(self._sent)
@@ -261,13 +218,15 @@ class Consumer:
         waits = [_IDLE_POLL]
         if (due := self._batcher.next_due()) is not None:
             waits.append(max(due - now, 0.001))
-        if self._store.retry_count(self.id):
-            waits.append(max(self._next_due_ms / 1000 - time.time(), 0.05))
+        if (seconds := self.intake.until_due()) is not None:
+            waits.append(seconds)
         return min(waits)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
-        self._wake.set()
+        may_read = self._stopping or (self._wait_full and not self.intake.full)
+        if may_read or self._dispatch(linger=True) < _IDLE_POLL:
+            self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error(
                 "settling failed; its events are read again after a restart",
@@ -276,43 +235,60 @@ class Consumer:
             )
 
     async def _send(self, batch: Batch) -> None:
-        pending = batch.rows
+        rows = batch.rows
         started = time.monotonic()
-        reply = await self._attempt(pending)
-        REQUEST_SECONDS.labels(self.id).observe(time.monotonic() - started)
-        again = await self.settler.settle(pending, reply)
-        for item in pending:
-            self._retrying.discard(item.retry_key)
-        self._next_due_ms = 0
-        for rows in again:
-            for item in rows:
-                if item.retry_key:
-                    self._retrying.add(item.retry_key)
-            self._batcher.put_back(rows, time.monotonic())
+        try:
+            reply = await self._attempt(rows)
+        finally:
+            self.settler.flying_bytes -= batch.bytes
+            self.active = time.monotonic()
+        self._seconds.observe(self.active - started)
+        again = await self.settler.settle(rows, reply)
+        if (due_ms := self.settler.soonest_ms) is not None:
+            self.settler.soonest_ms = None
+            self.intake.look_again(due_ms)
+        for part in again:
+            self._batcher.put_back(part, time.monotonic())
 
-    async def _attempt(self, pending: list[Pending]) -> Reply:
-        rows = [item.row for item in pending]
+    async def _attempt(self, rows: list[Row]) -> Reply:
         compiled = self.compiled
         try:
             if compiled.sink is not None:
                 reply = await compiled.sink.send(rows)
+            elif compiled.needs_send(rows[0].action):
+                reply = await compiled.send(rows, self._http)
             else:
-                request = compiled.request(rows, int(time.time() * 1000))
-                answer = await self._transport.send(request, compiled.timeout)
-                reply = compiled.judge(rows, answer.status, answer.headers, answer.body)
+                reply = await self._post(rows)
         except Unreachable as error:
             reply = Reply([Verdict(Outcome.retry, str(error))] * len(rows))
         except Exception as error:
             _log.exception("sending failed", extra={"destination": self.id})
             reason = compiled.redact(f"{type(error).__name__}: {error}")
             reply = Reply([Verdict(Outcome.retry, reason)] * len(rows))
-        SENT_REQUESTS.labels(self.id, reply.verdicts[0].outcome.value).inc()
+        self._requests[reply.verdicts[0].outcome].inc()
+        return reply
+
+    async def _post(self, rows: list[Row]) -> Reply:
+        compiled = self.compiled
+        request = compiled.request(rows, int(time.time() * 1000))
+        answer = await self._transport.send(request, compiled.timeout, self._public_only)
+        reply = compiled.judge(rows, answer.status, answer.headers, answer.body)
+        reply.status = answer.status
+        if not all_delivered(reply):
+            text = answer.body[: 4 * _ANSWER_CHARS].decode(errors="replace")
+            reply.answer = compiled.redact(text)[:_ANSWER_CHARS]
         return reply
 
 
-def _unmapped(event: Event, retry: Retry | None = None, key: bytes = b"") -> Pending:
-    """An event without rows, as something that can be dead-lettered."""
-    row = Row(event, 0, "", b"")
-    if retry is None:
-        return Pending(row, ALL_PARTS)
-    return Pending(row, retry.part, retry.attempts, retry.first_ms, key)
+class _Http:
+    """The transport as destinations with several requests a row use it (destinations/http.py)."""
+
+    def __init__(self, transport: Transport, seconds: float, public_only: bool) -> None:
+        self._transport, self._seconds, self._public_only = transport, seconds, public_only
+
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        request = Request(method, url, dict(headers), body)
+        answer = await self._transport.send(request, self._seconds, self._public_only)
+        return answer.status, answer.headers, answer.body

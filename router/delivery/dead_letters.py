@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,10 @@ class DeadLetter(msgspec.Struct, rename="camel", kw_only=True):
     first_attempt: int
     received_at: int
     event: msgspec.Raw
+    status: int = 0
+    """The answer's HTTP status, 0 where there was none."""
+    answer: str = ""
+    """What the vendor said, cut and without secrets."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -140,6 +144,16 @@ def _read(path: Path) -> Iterator[DeadLetter]:
                 yield _decode(line)
             except msgspec.DecodeError:
                 continue
+
+
+def select(
+    letters: Iterable[DeadLetter], reason: str = "", since_ms: int = 0
+) -> Iterator[DeadLetter]:
+    """Those whose reason has `reason` in it, in any case, and that died at `since_ms` or later."""
+    wanted = reason.casefold()
+    for letter in letters:
+        if letter.time >= since_ms and wanted in letter.reason.casefold():
+            yield letter
 
 
 def describe(letter: DeadLetter) -> dict[str, object]:

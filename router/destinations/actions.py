@@ -1,95 +1,149 @@
-"""One action, compiled: from an event to a row, and from rows to a request's URL and body."""
+"""One action, compiled: from an event to rows, and from rows to a request's URL, headers and body."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import orjson
 
-from router._fast.expr import Expr, compile_fields
-from router._fast.expr import compile as compile_expression
+from router._fast.expr import Expr, MissingField, compile_fields, compile_tree
 from router._fast.functions import text_of
+from router._fast.parse import Node
+from router._fast.rows import plain_rows
+from router.destinations.encode import (
+    CONTENT_TYPES,
+    form_bytes,
+    json_bytes,
+    json_list,
+    lines_of,
+    multipart_bytes,
+    with_query,
+)  # fmt: skip
+from router.destinations.fields import Fields
+from router.destinations.http import Client
+from router.destinations.outcome import Verdict
 from router.destinations.request import BatchRule, Row
-from router.destinations.spec import Action
+from router.destinations.spec import Action, Spec
+from router.destinations.steps import CompiledStep, compile_steps
+from router.destinations.template import Address, Around, Slots, found_in
+from router.destinations.trees import at_place, folded, parse_at, types_of, with_fields
 from router.errors import ConfigError, ExpressionError
 from router.event import Event
 from router.workspace.models import Batch
 
-
-def compile_at(text: str, where: str) -> Expr:
-    """`text` compiled. Raises `ConfigError` that names `where`."""
-    try:
-        return compile_expression(text)
-    except ExpressionError as error:
-        raise ConfigError(
-            f"`{where}`, column {error.column}: {error.message}", hint=error.hint
-        ) from None
+Code = Callable[[list[dict[str, Any]], dict[str, Any], Client], Awaitable[list[Verdict]]]
+"""Sends rows that are JSON objects; gives a verdict a row, in order."""
 
 
-def compile_table(table: dict[str, str], where: str) -> dict[str, Expr]:
-    return {name: compile_at(text, f"{where}.{name}") for name, text in table.items()}
-
-
-def texts(table: dict[str, Expr], settings: dict[str, Any], now_ms: int) -> dict[str, str]:
-    """The values of a table as text, those that are null left out."""
-    found = {}
-    for name, expression in table.items():
-        if (text := text_of(expression.eval({}, settings, now_ms))) is not None:
-            found[name] = text
+def table_trees(table: Mapping[str, Any], change: Callable[[str, str], Node], where: str) -> Any:
+    """A table of expressions, which may hold tables, as one of trees for `compile_fields`."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        place = f"{where}.{name}"
+        if isinstance(value, dict):
+            found[name] = table_trees(value, change, place)
+        elif isinstance(value, str):
+            found[name] = change(value, place)
+        else:
+            raise ConfigError(f"`{place}` has to be an expression", hint="texts stand in quotes")
     return found
 
 
 class CompiledAction:
-    """An action of one instance, its settings known."""
+    """An action of one instance, its settings known. `when` is the tree of its trigger."""
 
     def __init__(
-        self, name: str, number: int, action: Action, settings: dict[str, Any], batch: Batch
+        self,
+        name: str,
+        of: str,
+        number: int,
+        spec: Spec,
+        action: Action,
+        *,
+        when: Node,
+        fields: Fields,
+        settings: dict[str, Any],
+        batch: Batch,
     ) -> None:
-        self.name, self.number, self.action = name, number, action
+        self.name, self.of, self.number, self.action = name, of, number, action
+        self.fields = fields
         self._settings = settings
+        self._row: Expr | None
+        self.now_ms: int | None = None
+        """The time that `now()` gives while events are mapped; None: the clock's."""
         where = f"actions.{name}"
-        self.when = compile_at(action.when, f"{where}.when")
-        self.always = self._decided()
-        self._key = compile_at(action.key, f"{where}.key") if action.key else None
-        self._query = compile_table(action.query, f"{where}.query")
-        self._headers = compile_table(action.headers, f"{where}.headers")
-        self._path = compile_at(action.path, f"{where}.path") if action.path else None
-        self._url = compile_at(action.url, f"{where}.url") if action.url else None
-        self._around = {
-            name: None if text in ("rows", "row") else compile_at(text, f"{where}.body.{name}")
-            for name, text in action.body.items()
-        }
-        self._fields = self._compile_fields(where)
+        self._each: Expr | None = None
+        condition = self._condition(when, where)
+        self.when = compile_tree(condition)
+        self.types = types_of(condition)
+        """The types of events that can trigger it; None: any."""
+        self.always = condition[1] is True if condition[0] == "literal" else None
+        """What the trigger gives for every event, where the settings alone decide."""
+        self._form_rows = action.format == "form" and not action.body
+        if action.each:
+            self._each = compile_tree(self._tree(action.each, f"{where}.each"))
+        self.steps: list[CompiledStep] = []
+        if action.steps:
+            url = action.url or spec.url
+            self.steps, self._row = compile_steps(action.steps, url, fields.trees, settings, where)
+        else:
+            self._row = self._compile_row(where)
+        slots = Slots(fields.trees, settings)
+        self._address = Address(
+            slots, where, url=action.url or spec.url, path=action.path, method=action.method,
+            query=action.query, headers=action.headers, more_headers=action.more_headers,
+        )  # fmt: skip
+        self._around = Around(action.body, slots, f"{where}.body") if action.body else None
+        if action.key:
+            slots.part(action.key, f"{where}.key")
+        self._key = slots.key()
         self.rule = self._batch_rule(batch)
+        self.code = load_code(action.code or spec.code, where)
 
-    def _decided(self) -> bool | None:
-        """What `when` gives for every event, where only the settings decide; else None."""
-        if self.when.paths or "now(" in self.action.when:
-            return None
-        return self.when.test({}, self._settings)
+    def _tree(self, text: str, where: str) -> Node:
+        tree = parse_at(text, where, item=self._each is not None)
+        return folded(with_fields(tree, self.fields.trees, where), self._settings)
+
+    def _condition(self, when: Node, where: str) -> Node:
+        if not self.action.if_:
+            return when
+        return folded(("and", [when, self._tree(self.action.if_, f"{where}.if")]), self._settings)
 
     def applies(self, event: Event) -> bool:
         """Does the event trigger it?"""
         if self.always is not None:
             return self.always
-        return self.when.test_doc(event.doc, self._settings)
+        return self.when.test_doc(event.doc, self._settings, self.now_ms)
 
-    def _compile_fields(self, where: str) -> Expr | None:
-        fields = self.action.fields
-        if isinstance(fields, str):
-            return None if fields == "$" else compile_at(fields, f"{where}.fields")
+    def lacks(self, event: Event) -> str:
+        """The required field for which the event has no value; "" where it has all."""
+        complete = self.fields.complete
+        if complete is None or complete.test_doc(event.doc, self._settings, self.now_ms):
+            return ""
+        return self.fields.lacking(event.doc, self.now_ms)
+
+    def _compile_row(self, where: str) -> Expr | None:
+        """None where a row is the event's own bytes."""
+        row = self.action.row
+        place = f"{where}.row"
+        if row == "" and self.fields.trees:
+            row = "fields"
+        if row in ("", "$"):
+            return compile_tree(("path", "$", [])) if self._form_rows else None
         try:
-            return compile_fields(fields)
+            if isinstance(row, str):
+                return compile_tree(self._tree(row, place))
+            return compile_fields(table_trees(row, self._tree, place))
         except ExpressionError as error:
-            raise ConfigError(
-                f"`{where}.fields.{error.field}`, column {error.column}: {error.message}",
-                hint=error.hint,
-            ) from None
+            raise at_place(error, f"{place}.{error.field}" if error.field else place) from None
 
     def _batch_rule(self, override: Batch) -> BatchRule:
         batching = self.action.batch
-        if batching is None:
+        alone = self.action.steps or self._form_rows or self.action.format == "query"
+        if batching is None or alone:
             return BatchRule(1, 1 << 30, 0.0)
         return BatchRule(
             min(override.events or batching.events, batching.events),
@@ -100,71 +154,134 @@ class CompiledAction:
     @property
     def paths(self) -> frozenset[str]:
         """The event's fields it reads."""
-        read = self.when.paths | (self._fields.paths if self._fields is not None else {"$"})
+        read = self.when.paths | (self._row.paths if self._row is not None else {"$"})
+        read |= self._each.paths if self._each is not None else frozenset()
         return frozenset(read | (self._key.paths if self._key is not None else set()))
+
+    def key(self, event: Event) -> str:
+        if self._key is None:
+            return ""
+        return self._key.write_doc(event.doc, self._settings, self.now_ms).decode()
 
     def row(self, event: Event) -> Row:
         """The event mapped. Raises `MissingField`."""
-        if self._fields is None:
+        if self._row is None:
             body = event.raw
+        elif self._form_rows:
+            body = self._row.write_form_doc(event.doc, self._settings, self.now_ms)
         else:
-            body = self._fields.write_doc(event.doc, self._settings)
-        key = ""
-        if self._key is not None:
-            key = text_of(self._key.eval_doc(event.doc, self._settings)) or ""
-        return Row(event, self.number, key, body)
+            body = self._row.write_doc(event.doc, self._settings, self.now_ms)
+        return Row(event, self.number, self.key(event), body)
 
-    def url(self, base: str, query: dict[str, str], now_ms: int) -> str:
-        settings = self._settings
-        whole = text_of(self._url.eval({}, settings, now_ms)) if self._url is not None else base
-        path = text_of(self._path.eval({}, settings, now_ms)) if self._path is not None else ""
-        found = (whole or "").rstrip("/" if path else "") + (path or "")
-        members = query | texts(self._query, settings, now_ms)
-        if not members:
-            return found
-        return found + ("&" if "?" in found else "?") + urlencode(members, quote_via=quote)
+    def expand(self, event: Event) -> list[Row]:
+        """The event's rows: one, or one an item of `each`. Raises `MissingField`."""
+        if self._each is None or self._row is None:
+            return [self.row(event)]
+        items = self._each.eval_doc(event.doc, self._settings, self.now_ms)
+        key = self.key(event)
+        write, settings = self._row.write_item, self._settings
+        bodies = [
+            write(event.doc, item, settings, self.now_ms)
+            for item in (items if isinstance(items, list) else [])
+            if item is not None
+        ]
+        return [Row(event, self.number, key, body) for body in bodies]
 
-    def headers(self, now_ms: int) -> dict[str, str]:
-        kind = {"json": "application/json", "ndjson": "application/x-ndjson",
-                "form": "application/x-www-form-urlencoded"}[self.action.format]  # fmt: skip
-        return {"Content-Type": kind} | texts(self._headers, self._settings, now_ms)
+    def rows(self, events: list[Event]) -> list[Row] | None:
+        """`row` of each in one go; None where some event needs more of a look."""
+        if self.always is not True or self._key is not None or self._each is not None:
+            return None
+        if self.fields.complete is not None or self._form_rows or self.action.steps:
+            return None
+        if self._row is None:
+            return plain_rows(events, self.number)
+        try:
+            bodies = self._row.write_many([event.doc for event in events], self._settings)
+        except MissingField:
+            return None
+        return plain_rows(events, self.number, bodies)
 
-    def body(self, rows: list[Row], now_ms: int) -> bytes:
-        """The rows as the vendor wants them, with what stands around them."""
-        form = self.action.format
+    @property
+    def fixed(self) -> bool:
+        """Do its requests differ by their body alone?"""
+        one = self.action
+        return (
+            self._address.fixed and not one.idempotency and one.format not in ("query", "multipart")
+        )
+
+    def method(self, rows: list[Row]) -> str:
+        return self._address.method(found_in(rows[0].key))
+
+    def url(self, rows: list[Row], query: Mapping[str, Any], now_ms: int) -> str:
+        url = self._address.url(found_in(rows[0].key), query, now_ms)
+        if self.action.format == "query":
+            members = orjson.loads(rows[0].body)
+            url = with_query(url, members if isinstance(members, dict) else {})
+        return url
+
+    def headers(self, rows: list[Row], now_ms: int) -> dict[str, str]:
+        headers = self._address.headers(found_in(rows[0].key), now_ms)
+        if self.action.idempotency:
+            headers[self.action.idempotency] = request_id(rows)
+        return headers
+
+    def body(self, rows: list[Row], more: dict[str, Any], now_ms: int) -> tuple[bytes, str]:
+        """The rows as the vendor wants them, with what stands around them, and the Content-Type;
+        `more` are members to add to a body that is an object."""
+        form, bodies = self.action.format, [row.body for row in rows]
+        kind = CONTENT_TYPES.get(form, "")
+        if form in ("none", "query"):
+            return b"", ""
         if form == "ndjson":
-            return b"\n".join([row.body for row in rows]) + b"\n"
-        if not self._around:
-            if form == "form":
-                return _form(orjson.loads(rows[0].body))
-            return _list(rows) if self.action.batch is not None else rows[0].body
+            return b"\n".join(bodies) + b"\n", kind
+        if form == "text":
+            return lines_of(bodies), kind
+        if form == "multipart":
+            return multipart_bytes(more | self._members(rows, bodies, now_ms))
         if form == "form":
-            return _form({
-                name: self._inner(name, rows).decode() if expression is None
-                else expression.eval({}, self._settings, now_ms)
-                for name, expression in self._around.items()
-            })  # fmt: skip
-        parts = []
-        for name, expression in self._around.items():
-            if expression is None:
-                value = self._inner(name, rows)
-            elif (plain := expression.eval({}, self._settings, now_ms)) is None:
-                continue
-            else:
-                value = orjson.dumps(plain)
-            parts.append(orjson.dumps(name) + b":" + value)
-        return b"{" + b",".join(parts) + b"}"
+            if self._around is None:
+                extra = form_bytes(more)
+                return b"&".join(part for part in (extra, bodies[0]) if part), kind
+            return form_bytes(more | self._members(rows, bodies, now_ms)), kind
+        if self._around is not None:
+            found = found_in(rows[0].key)
+            return _with_members(self._around.json(bodies, found, now_ms), more), kind
+        if self.action.batch is None:
+            return _with_members(bodies[0], more), kind
+        return json_list(bodies), kind
 
-    def _inner(self, name: str, rows: list[Row]) -> bytes:
-        return rows[0].body if self.action.body[name] == "row" else _list(rows)
+    def _members(self, rows: list[Row], bodies: list[bytes], now_ms: int) -> dict[str, Any]:
+        if self._around is None:
+            found = orjson.loads(bodies[0])
+            return found if isinstance(found, dict) else {}
+        return self._around.plain(bodies, found_in(rows[0].key), now_ms)
 
 
-def _list(rows: list[Row]) -> bytes:
-    return b"[" + b",".join([row.body for row in rows]) + b"]"
+def load_code(name: str, where: str) -> Code | None:
+    """The function that `package.module:function` names. Raises `ConfigError`."""
+    if not name:
+        return None
+    module, _, function = name.partition(":")
+    try:
+        found: Code = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"`{where}.code`: {error}", hint="package.module:function") from None
+    return found
 
 
-def _form(members: dict[str, Any]) -> bytes:
-    pairs = {
-        name: value if isinstance(value, str) else text_of(value) for name, value in members.items()
-    }
-    return urlencode({name: text for name, text in pairs.items() if text is not None}).encode()
+def _with_members(body: bytes, more: dict[str, Any]) -> bytes:
+    """A JSON object with further members in front."""
+    if not more or not body.startswith(b"{"):
+        return body
+    head = json_bytes({name: value for name, value in more.items() if value is not None})
+    if head == b"{}" or body == b"{}":
+        return head if body == b"{}" else body
+    return head[:-1] + b"," + body[1:]
+
+
+def request_id(rows: list[Row]) -> str:
+    """The same for the same rows: the message's id, or a hash of all ids."""
+    ids = [text_of(row.event.doc.get("messageId")) or "" for row in rows]
+    if len(ids) == 1:
+        return ids[0]
+    return hashlib.sha256("\n".join(ids).encode("utf-8", "surrogatepass")).hexdigest()[:36]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
@@ -9,72 +10,104 @@ from typing import Any
 
 import orjson
 
-from router._fast.expr import Expr
-from router._fast.expr import compile as compile_expression
+from router._fast.expr import compile_tree
 from router._fast.functions import text_of
 from router.destinations.outcome import Outcome, Reply, Verdict
+from router.destinations.request import Row
 from router.destinations.spec import Rule
+from router.destinations.trees import parse_at
 
 _REASON_CHARS = 300
 _RETRY = frozenset({408, 409, 423, 425})
 _MAX_WAIT = 3600.0
+_EPOCH = 1e9
 
 
 class Judge:
-    """Judges answers by compiled rules."""
+    """Judges answers by compiled rules. `reset_header` tells when to go on, where Retry-After does
+    not."""
 
-    def __init__(self, rules: list[Rule]) -> None:
-        self._rules = [_Compiled(rule) for rule in rules]
+    def __init__(self, rules: list[Rule], reset_header: str = "") -> None:
+        self._rules = [_Compiled(rule, f"responses[{i}]") for i, rule in enumerate(rules)]
+        self._reset_header = reset_header
 
-    def judge(self, rows: int, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-        """A verdict for each of `rows` rows."""
+    def judge(self, rows: list[Row], status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+        """A verdict for each of the rows."""
         answer = _decode(body)
         wait = retry_after(headers)
+        if wait is None and self._reset_header:
+            wait = until_reset(headers.get(self._reset_header, ""))
         for rule in self._rules:
             if rule.fits(status, answer):
                 return Reply(rule.verdicts(rows, status, answer), wait)
         outcome = usual(status)
         reason = "" if outcome is Outcome.delivered else _reason(status, body)
-        return Reply([Verdict(outcome, reason)] * rows, wait)
+        return Reply([Verdict(outcome, reason)] * len(rows), wait)
 
 
 class _Compiled:
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, where: str) -> None:
         self.rule = rule
-        self.has = _expression(rule.has)
-        self.because = _expression(rule.because)
-        self.each = _expression(rule.each)
-        self.at = _expression(rule.at)
+        texts = {name: getattr(rule, name) for name in
+                 ("has", "because", "each", "at", "match", "failed", "retry")}  # fmt: skip
+        self._compiled = {
+            name: compile_tree(parse_at(text, f"{where}.{name}"))
+            for name, text in texts.items()
+            if text
+        }
 
     def fits(self, status: int, answer: dict[str, Any]) -> bool:
         wanted = self.rule.status
         if wanted and status not in wanted and f"{status // 100}xx" not in wanted:
             return False
-        return self.has is None or self.has.eval(answer) not in (None, False)
+        has = self._compiled.get("has")
+        return has is None or has.eval(answer) not in (None, False)
 
-    def verdicts(self, rows: int, status: int, answer: dict[str, Any]) -> list[Verdict]:
-        rule = self.rule
-        if self.each is None:
-            reason = "" if rule.then is Outcome.delivered else self._because(answer, status)
-            return [Verdict(rule.then, reason)] * rows
-        found = [Verdict(rule.then, "" if rule.then is Outcome.delivered else str(status))] * rows
-        items = self.each.eval(answer)
-        for item in items if isinstance(items, list) else []:
-            place = item
-            if self.at is not None:
-                place = self.at.eval(item) if isinstance(item, dict) else None
-            if isinstance(place, int) and 0 <= place < rows:
-                reason = self._because(item if isinstance(item, dict) else answer, status)
-                found[place] = Verdict(rule.verdict, reason)
+    def verdicts(self, rows: list[Row], status: int, answer: dict[str, Any]) -> list[Verdict]:
+        rule, then = self.rule, self.rule.then
+        if not rule.each:
+            reason = "" if then is Outcome.delivered else self._because(answer, status)
+            return [Verdict(then, reason)] * len(rows)
+        found = [Verdict(then, "" if then is Outcome.delivered else str(status))] * len(rows)
+        items = self._compiled["each"].eval(answer)
+        places = self._places(rows)
+        for number, item in enumerate(items if isinstance(items, list) else []):
+            seen = item if isinstance(item, dict) else {"item": item}
+            if "failed" in self._compiled and not self._compiled["failed"].test(seen):
+                continue
+            retry = "retry" in self._compiled and self._compiled["retry"].test(seen)
+            reason = self._because(item if isinstance(item, dict) else answer, status)
+            verdict = Verdict(Outcome.retry if retry else rule.verdict, reason)
+            for place in self._at(item, number, places, len(rows)):
+                found[place] = verdict
+        return found
+
+    def _places(self, rows: list[Row]) -> dict[str, list[int]]:
+        """The rows by their keys, where the rule matches by key."""
+        places: dict[str, list[int]] = {}
+        for number, row in enumerate(rows if self.rule.match else []):
+            value = _decode(row.body)
+            key = text_of(self._compiled["match"].eval(value)) or ""
+            places.setdefault(key, []).append(number)
+        return places
+
+    def _at(self, item: Any, number: int, places: dict[str, list[int]], rows: int) -> list[int]:
+        """The rows that an item is about."""
+        at: Any = item if isinstance(item, str | int) else number
+        if self.rule.at:
+            at = self._compiled["at"].eval(item) if isinstance(item, dict) else None
+        found: list[int] = []
+        for each in at if isinstance(at, list) else [at]:
+            if self.rule.match:
+                found += places.get(text_of(each) or "", [])
+            elif isinstance(each, int) and 0 <= each < rows:
+                found.append(each)
         return found
 
     def _because(self, value: dict[str, Any], status: int) -> str:
-        reason = text_of(self.because.eval(value)) if self.because is not None else None
+        because = self._compiled.get("because")
+        reason = text_of(because.eval(value)) if because is not None else None
         return f"{status}: {reason}"[:_REASON_CHARS] if reason else str(status)
-
-
-def _expression(text: str) -> Expr | None:
-    return compile_expression(text) if text else None
 
 
 def _decode(body: bytes) -> dict[str, Any]:
@@ -117,3 +150,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return min(max(parsedate_to_datetime(text).timestamp() - time(), 0.0), _MAX_WAIT)
     except (ValueError, TypeError):
         return None
+
+
+def until_reset(text: str) -> float | None:
+    """Seconds of a header that tells a number of seconds, or a time in seconds since 1970."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    seconds = value - time() if value > _EPOCH else value
+    return min(max(seconds, 0.0), _MAX_WAIT) if math.isfinite(seconds) else None

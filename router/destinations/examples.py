@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -9,11 +10,12 @@ import msgspec
 import orjson
 
 from router.destinations.compiled import Compiled, NotApplicable, compile_destination
+from router.destinations.http import Answer, Recorder
 from router.destinations.outcome import Outcome, Reply
 from router.destinations.request import Request, Row
 from router.destinations.spec import Spec, Test
 from router.event import Event, restore_event
-from router.workspace.models import Destination
+from router.workspace.models import Destination, Mapping
 
 
 class Failure(msgspec.Struct):
@@ -23,9 +25,16 @@ class Failure(msgspec.Struct):
     problem: str
 
 
-def transform(compiled: Compiled, events: list[Event], now_ms: int) -> list[Request]:
-    """The requests for `events`, as full batches, in the order of the actions. Raises
-    `NotApplicable`."""
+class Sent(msgspec.Struct):
+    """What became of events: the requests in order, and the verdicts of the rows sent by steps,
+    code or with a token, which need an answer to be made."""
+
+    requests: list[Request]
+    replies: list[Reply]
+
+
+def batches_of(compiled: Compiled, events: list[Event]) -> list[list[Row]]:
+    """The rows for `events` as full batches, in the order of the actions. Raises `NotApplicable`."""
     batches: dict[tuple[int, str], list[list[Row]]] = {}
     for event in events:
         rows = compiled.map(event)
@@ -34,7 +43,31 @@ def transform(compiled: Compiled, events: list[Event], now_ms: int) -> list[Requ
             if not open_batches or len(open_batches[-1]) >= compiled.batches[row.action].events:
                 open_batches.append([])
             open_batches[-1].append(row)
-    return [compiled.request(rows, now_ms) for key in sorted(batches) for rows in batches[key]]
+    places = sorted(batches, key=lambda place: place[0])
+    return [rows for place in places for rows in batches[place]]
+
+
+async def exchange(
+    compiled: Compiled, events: list[Event], now_ms: int, answers: list[Answer] | None = None
+) -> Sent:
+    """The requests for `events`, none of them really sent: `answers` come back in their order, then
+    200 and `{}`. Raises `NotApplicable`."""
+    sent = Sent([], [])
+    recorder = Recorder(answers)
+    compiled.set_now(now_ms)
+    for rows in batches_of(compiled, events):
+        if compiled.needs_send(rows[0].action):
+            sent.replies.append(await compiled.send(rows, recorder, now_ms))
+            sent.requests += recorder.requests
+            recorder.requests = []
+        elif compiled.sink is None or rows:
+            sent.requests.append(compiled.request(rows, now_ms))
+    return sent
+
+
+def transform(compiled: Compiled, events: list[Event], now_ms: int) -> list[Request]:
+    """`exchange`'s requests, for callers outside a running loop."""
+    return asyncio.run(exchange(compiled, events, now_ms)).requests
 
 
 def run_examples(slug: str, spec: Spec) -> list[Failure]:
@@ -54,10 +87,16 @@ def run_examples(slug: str, spec: Spec) -> list[Failure]:
     return failures
 
 
+def example_instance(slug: str, test: Test) -> Destination:
+    mappings = msgspec.convert(test.mappings, dict[str, Mapping])
+    return Destination(destination=slug, settings=test.settings, mappings=mappings)
+
+
 def _run(slug: str, spec: Spec, test: Test, reached: set[str]) -> str:
     """What is wrong, or ""."""
-    instance = Destination(destination=slug, settings=test.settings)
-    compiled = compile_destination(spec, slug, instance)
+    compiled = compile_destination(spec, slug, example_instance(slug, test))
+    compiled.assume_token("token")
+    compiled.set_now(0)
     events = [
         restore_event(orjson.dumps(event), number, "test", 0)
         for number, event in enumerate(orjson.loads(test.events))
@@ -69,17 +108,26 @@ def _run(slug: str, spec: Spec, test: Test, reached: set[str]) -> str:
             return ""
         return f"dropped because {error}"
     if test.drops:
-        return "nothing was dropped"
-    reached |= {compiled.actions[row.action].name for row in rows}
+        lacking = [f"{field} is required" for _, field in compiled.not_applicable]
+        return "" if test.drops in lacking and not rows else "nothing was dropped"
+    reached |= {compiled.actions[row.action].of for row in rows}
     if test.reply:
         return _check_reply(test, compiled, rows)
-    return _check_requests(test, transform(compiled, events, 0))
+    answers = [_answer(each) for each in orjson.loads(test.replies or "[]")]
+    sent = asyncio.run(exchange(compiled, events, 0, answers))
+    return _check_requests(test, sent.requests) or _check_verdicts(test, sent.replies)
+
+
+def _answer(given: dict[str, Any]) -> Answer:
+    body = given.get("body", {})
+    data = body.encode() if isinstance(body, str) else orjson.dumps(body)
+    return Answer(given.get("status", 200), given.get("headers", {}), data)
 
 
 def _check_requests(test: Test, requests: list[Request]) -> str:
     expected = orjson.loads(test.sends)
     if len(expected) != len(requests):
-        return f"{len(requests)} requests instead of {len(expected)}"
+        return f"{len(requests)} requests instead of {len(expected)}: {[r.url for r in requests]}"
     for wanted, request in zip(expected, requests, strict=True):
         sent = show(request)
         for part in ("method", "url", "body"):
@@ -92,29 +140,37 @@ def _check_requests(test: Test, requests: list[Request]) -> str:
     return ""
 
 
+def _check_verdicts(test: Test, replies: list[Reply]) -> str:
+    if not test.gives:
+        return ""
+    given = [text for reply in replies for text in verdict_texts(reply)]
+    return "" if given == test.gives else f"gives {given} instead of {test.gives}"
+
+
 def show(request: Request) -> dict[str, Any]:
     """A request as plain data: a JSON body as its value, a form's as its members."""
     kind = request.headers.get("Content-Type", "")
     body: Any = request.body.decode(errors="replace")
-    if kind == "application/json" and "Content-Encoding" not in request.headers:
-        body = orjson.loads(request.body)
-    elif kind == "application/x-www-form-urlencoded":
-        body = dict(_form_members(body))
+    if "json" in kind and "ndjson" not in kind and "Content-Encoding" not in request.headers:
+        try:
+            body = orjson.loads(request.body)
+        except orjson.JSONDecodeError:
+            pass
+    elif kind.startswith("application/x-www-form-urlencoded"):
+        body = dict(parse_qsl(body, keep_blank_values=True))
     return {"method": request.method, "url": request.url, "headers": request.headers, "body": body}
 
 
-def _form_members(text: str) -> list[tuple[str, str]]:
-    return parse_qsl(text, keep_blank_values=True)
+def verdict_texts(reply: Reply) -> list[str]:
+    return [
+        verdict.outcome.value
+        + (f": {verdict.reason}" if verdict.outcome is not Outcome.delivered else "")
+        for verdict in reply.verdicts
+    ]
 
 
 def _check_reply(test: Test, compiled: Compiled, rows: list[Row]) -> str:
-    reply = orjson.loads(test.reply)
-    body = reply.get("body", "")
-    data = body.encode() if isinstance(body, str) else orjson.dumps(body)
-    judged: Reply = compiled.judge(rows, reply["status"], reply.get("headers", {}), data)
-    given = [
-        verdict.outcome.value
-        + (f": {verdict.reason}" if verdict.outcome is not Outcome.delivered else "")
-        for verdict in judged.verdicts
-    ]
+    answer = _answer(orjson.loads(test.reply))
+    judged = compiled.judge(rows, answer.status, answer.headers, answer.body)
+    given = verdict_texts(judged)
     return "" if given == test.gives else f"gives {given} instead of {test.gives}"

@@ -52,6 +52,19 @@ def whole_length(path: Path) -> int:
     return end
 
 
+def read_members(path: Path) -> Iterator[bytes]:
+    """The lines of each whole member of `path`, one after the other; ends at a damaged one."""
+    with path.open("rb") as file:
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            magic, _, _, _, _, name, _, total = _HEAD.unpack(head)
+            if magic != _MAGIC or name != b"ER" or total < _HEAD.size:
+                return
+            try:
+                yield isal_zlib.decompress(head + file.read(total - _HEAD.size), wbits=31)
+            except isal_zlib.error:  # type: ignore[misc]
+                return
+
+
 class Archive:
     """A sink that appends to the current hour's file. One `send` at a time."""
 

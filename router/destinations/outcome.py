@@ -36,3 +36,7 @@ class Reply(msgspec.Struct):
 
     verdicts: list[Verdict]
     retry_after: float | None = None
+    status: int = 0
+    """The answer's HTTP status, 0 where there was none."""
+    answer: str = ""
+    """The answer's body, cut and without secrets, where it was not a plain success."""

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from router.event import Event
+from router._fast.rows import Row
 
-
-class Row(msgspec.Struct, gc=False):
-    """One event mapped for one action. Rows of a batch share `action` and `key`."""
-
-    event: Event
-    action: int
-    key: str
-    body: bytes
+__all__ = ["BatchRule", "Request", "Row"]
 
 
 class Request(msgspec.Struct):

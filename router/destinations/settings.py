@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
-from router.destinations.spec import Setting, Spec
+from router.destinations.spec import Choice, Setting, Spec
+from router.destinations.trees import compile_at
 from router.errors import ConfigError, ConfigErrors
+
+_SHORTEST_SECRET = 4
+"""What is shorter stands in every other word."""
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "text": ((str,), "text"),
@@ -36,15 +41,21 @@ def check_settings(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
             errors.append(ConfigError(f"`settings.{key}` {problem}", hint=hint))
         else:
             values[name] = value
-    for name, setting in spec.settings.items():
-        if name not in values:
-            if setting.required and setting.default is None and name not in given:
-                hint = setting.help or setting.label
-                errors.append(ConfigError(f"`settings.{name}` is required", hint=hint))
-            values[name] = setting.default
+    missing = [name for name in spec.settings if name not in values]
+    values |= {name: spec.settings[name].default for name in missing}
+    for name in missing:
+        setting = spec.settings[name]
+        needed = setting.required and setting.default is None and name not in given
+        if needed and (not setting.when or compile_at(setting.when, name).test({}, values)):
+            hint = setting.help or setting.label
+            errors.append(ConfigError(f"`settings.{name}` is required", hint=hint))
     if errors:
         raise ConfigErrors(errors)
     return values
+
+
+def choice_values(choices: list[str | Choice]) -> list[str]:
+    return [each if isinstance(each, str) else each.value for each in choices]
 
 
 def _unknown(key: str, spec: Spec) -> ConfigError:
@@ -61,8 +72,10 @@ def _problem(setting: Setting, value: Any) -> str:
         return f"has to be {name}"
     if setting.required and value in ("", [], {}):
         return "must not be empty"
-    if setting.choices and value not in setting.choices:
-        return f"has to be one of {', '.join(setting.choices)}"
+    if setting.choices and value not in (values := choice_values(setting.choices)):
+        return f"has to be one of {', '.join(values)}"
+    if setting.pattern and value and not re.fullmatch(setting.pattern, str(value)):
+        return "is not written as it has to be"
     if setting.type == "url" and isinstance(value, str) and value:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -74,7 +87,7 @@ def secrets_of(spec: Spec, values: dict[str, Any]) -> list[str]:
     """The values that must not be shown, longest first."""
     found = [
         str(values[name]) for name, setting in spec.settings.items()
-        if setting.type == "secret" and values.get(name)
+        if setting.type == "secret" and len(str(values.get(name) or "")) >= _SHORTEST_SECRET
     ]  # fmt: skip
     for name, setting in spec.settings.items():
         if setting.type == "map" and isinstance(values.get(name), dict):

@@ -127,3 +127,29 @@ def read_rejected(folder: Path, limit: int, reason: str | None = None) -> Iterat
                 return
             limit -= 1
             yield item
+
+
+def find_rejected(folder: Path, message_id: str, limit: int = 20) -> list[dict[str, Any]]:
+    """Refused events with this id, newest first; only lines that have it in them are decoded."""
+    mark = orjson.dumps(message_id)
+    found = []
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        for line in reversed(path.read_bytes().splitlines()):
+            if mark not in line:
+                continue
+            with suppress(orjson.JSONDecodeError):
+                item = orjson.loads(line)
+                if _has_id(item.get("event"), message_id):
+                    found.append(item)
+                    if len(found) == limit:
+                        return found
+    return found
+
+
+def _has_id(event: Any, message_id: str) -> bool:
+    if not isinstance(event, dict):
+        return False
+    batch = event.get("batch")
+    return event.get("messageId") == message_id or (
+        isinstance(batch, list) and any(_has_id(item, message_id) for item in batch)
+    )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import socket
-from contextlib import suppress
 
 from router import __version__
 from router.dedup import Dedup
@@ -20,21 +18,12 @@ from router.edge.rejected import Rejected
 from router.edge.routes import Action, Route, find_route, settings_key
 from router.edge.sdk_settings import rudder_config, segment_settings
 from router.log import EventLog
+from router.memory import keep_memory
 from router.workspace.models import Server, Workspace
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
 _STOP_POLL = 0.01
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_ARENA_BYTES = 64 * 1024 * 1024
-
-
-def _keep_memory() -> None:
-    """Tell glibc not to map and unmap memory for each large body: that costs more than the body."""
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_M_MMAP_THRESHOLD, _ARENA_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, _ARENA_BYTES)
 
 
 class Edge:
@@ -61,7 +50,7 @@ class Edge:
         self._intake.apply(workspace.settings, self._sources)
 
     async def start(self, host: str, port: int) -> None:
-        _keep_memory()
+        keep_memory()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(self._connections), host, port, backlog=_BACKLOG

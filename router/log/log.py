@@ -354,6 +354,10 @@ class EventLog:
             return found
         return self._segments[place + 1].base if place + 1 < len(self._segments) else self._end
 
+    def segments(self) -> list[Segment]:
+        """Oldest first; for who reads their files in a thread (router/log/search.py)."""
+        return list(self._segments)
+
     async def wait(self, offset: int) -> None:
         """Return once the event at `offset` is durable."""
         while self._end <= offset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from datetime import datetime
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -206,6 +207,13 @@ def _check_destinations(
     reader: _Reader, sources: dict[str, Source], destinations: dict[str, Destination]
 ) -> None:
     for destination_id, destination in destinations.items():
+        if not _is_start(destination.start):
+            reader.fail(
+                f"destinations/{destination_id}.toml",
+                ("start",),
+                f"`start`: {destination.start!r} is no time",
+                'write "now", "earliest" or e.g. "2026-01-31T12:00:00Z"',
+            )
         for source in destination.sources:
             if source != "*" and source not in sources:
                 if (reader.folder / f"sources/{source}.toml").exists():
@@ -216,6 +224,15 @@ def _check_destinations(
                     f"`sources`: there is no source `{source}`",
                     _nearest(source, sources),
                 )
+
+
+def _is_start(text: str) -> bool:
+    if text in ("now", "earliest"):
+        return True
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _nearest(name: str, known: dict[str, Any]) -> str:

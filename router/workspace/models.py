@@ -85,6 +85,18 @@ class Delivery(Model, frozen=True):
     retry_hours: Seconds = 4.0
     retry_first_seconds: Seconds = 1.0
     retry_max_seconds: Seconds = 600.0
+    retry_events: Count = 250_000
+    """How many rows of one destination may wait for another try."""
+    on_retries_full: Literal["wait", "dead_letter"] = "wait"
+    """At `retry_events`: read no further, so that the log keeps the rest, or dead-letter what fails
+    now."""
+    ordered_events: Count = 10_000
+    """How many rows of one user may wait for an earlier one at an `ordered` destination; further
+    ones are sent without order, counted."""
+    queue_bytes: Annotated[int, Meta(ge=MIB)] = 64 * MIB
+    """Rows mapped and not yet answered, of all destinations together; each gets an equal share."""
+    stalled_seconds: Seconds = 120.0
+    """Events that could be sent but are not tried for so long turn `/ready` red."""
     grace_seconds: Annotated[float, Meta(ge=0)] = 15.0
     """How long a stopping router waits for requests in flight."""
     dead_letter_bytes: Count = GIB
@@ -161,6 +173,23 @@ class Filter(Model, frozen=True):
     """`set`: from paths to expressions, which all see the event as it came to the filter."""
 
 
+class Mapping(Model, frozen=True):
+    """`[mappings.<name>]`: changes what an action of the catalogue takes from events, or when."""
+
+    action: str = ""
+    """The action; the mapping's own name where it is not given. One action may be mapped several
+    times, under several names."""
+    enabled: bool = True
+    when: str = ""
+    """Which events trigger it, in place of the catalogue's condition."""
+    fields: dict[str, Any] = {}
+    """Expressions for some of the action's fields, or tables in Segment's mapping JSON."""
+    subscribe: str = ""
+    """A trigger in the language of Segment's Actions, in place of `when`."""
+    mapping: dict[str, Any] | str = ""
+    """A whole mapping as Segment exports it, in place of all defaults: a table, or its JSON."""
+
+
 class Destination(Model, frozen=True):
     """`destinations/<id>.toml`."""
 
@@ -173,10 +202,18 @@ class Destination(Model, frozen=True):
     filter: str = ""
     """An expression; events for which it is not true are not sent."""
     filters: list[Filter] = []
-    start: Literal["earliest", "now"] = "now"
-    """Where a destination that is new to this data folder begins to read."""
+    start: str = "now"
+    """Where a destination that is new to this data folder begins to read: "earliest", "now" or a
+    time such as 2026-01-31T12:00:00Z."""
+    ordered: bool | None = None
+    """Send one user's events in order, through retries as well; by default as the catalogue says."""
+    network: Literal["any", "public"] = "any"
+    """"public" keeps its requests out of loopback, link-local and private networks."""
     concurrency: Count | None = None
     batch: Batch = Batch()
+    mappings: dict[str, Mapping] = {}
+    presets: bool = True
+    """Do what the catalogue does by default; else only what `mappings` name."""
     settings: dict[str, Any] = {}
 
 

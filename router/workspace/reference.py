@@ -19,7 +19,7 @@ from router.workspace import models
 _PAGES = (
     ("`router.toml`", ("Server", "Control", "Limits", "Log", "Dedup", "Delivery", "Logging")),
     ("`sources/<id>.toml`", ("Source",)),
-    ("`destinations/<id>.toml`", ("Destination", "Filter", "Batch")),
+    ("`destinations/<id>.toml`", ("Destination", "Mapping", "Filter", "Batch")),
 )
 
 _HEAD = """\
@@ -102,7 +102,8 @@ def _settings(module: ModuleType, node: ast.ClassDef) -> Iterator[Setting]:
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             text = " ".join(str(after.value.value).split())
         name = field.target.id
-        yield Setting(name, _kind(field.annotation), _default(defaults[name]), text)
+        of_it = defaults[name]
+        yield Setting(of_it.encode_name, _kind(field.annotation), _default(of_it), text)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
+import uvloop
 
 from router.delivery.consumer import Consumer
 from router.delivery.dead_letters import DeadLetters
-from router.delivery.gate import Gate
-from router.delivery.settle import Settler
-from router.delivery.tracker import Tracker
+from router.delivery.overview import Overview
 from router.destinations import NotApplicable
 from router.destinations.outcome import Outcome, Reply, Verdict
 from router.destinations.request import BatchRule, Row
@@ -21,7 +21,19 @@ from router.event import Event, pack_block
 from router.log import Record
 from router.log.feed import Feed
 from router.store import Store
-from router.workspace.models import Delivery
+from router.workspace.models import Delivery, Destination
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The router runs on uvloop, tests as a rule do not: for the HTTP client both count."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+        "asyncio": asyncio.new_event_loop
+    }
+    if item.path.name == "test_transport.py":
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 class MemoryLog:
@@ -33,10 +45,12 @@ class MemoryLog:
         self.end = 0
         self._grown = asyncio.Event()
 
-    def put(self, *names: str, time_ms: int = 1) -> None:
+    def put(
+        self, *names: str, time_ms: int = 1, users: Callable[[str], str] = lambda _: "u"
+    ) -> None:
         events = [
             orjson.dumps({"messageId": f"m{self.end + i}", "receivedAt": "", "type": "track",
-                          "event": name, "userId": "u"})
+                          "event": name, "userId": users(name)})
             for i, name in enumerate(names)
         ]  # fmt: skip
         block = pack_block("web", [0] * len(events), [0] * len(events), events)
@@ -67,13 +81,18 @@ class FakeDestination:
         self.id = self.slug = self.title = "fake"
         self.rate, self.concurrency, self.timeout = None, concurrency, 1.0
         self.batches = [rule]
+        self.ordered, self.per_row = False, True
         self.sink = self
         self.answer = answer
+        self.delay = 0.0
         self.calls: list[list[str]] = []
         self.delivered: list[str] = []
 
     def wants(self, event: Event) -> str:
         return "filter" if event.data["event"] == "unwanted" else ""
+
+    def map_plain(self, events: list[Event]) -> list[Row] | None:
+        return None
 
     def map(self, event: Event) -> list[Row] | str:
         return self.wants(event) or self.rows(event)
@@ -86,7 +105,7 @@ class FakeDestination:
     async def send(self, rows: list[Row]) -> Reply:
         names = [row.event.data["event"] for row in rows]
         self.calls.append(names)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.delay)
         reply = self.answer(names)
         self.delivered += [
             name
@@ -107,25 +126,28 @@ class Bench:
 
     def __init__(
         self, folder: Path, answer: Callable[[list[str]], Reply], *,
-        rule: BatchRule | None = None, concurrency: int = 4, **settings: Any,
+        rule: BatchRule | None = None, concurrency: int = 4, ordered: bool = False, per_row: bool = True, **settings: Any,
     ) -> None:  # fmt: skip
         self.log = MemoryLog()
         self.feed = Feed(self.log)  # type: ignore[arg-type]
         self.store = Store(folder / "state", commit_seconds=0.005)
         self.letters = DeadLetters(folder / "dead", 1 << 30)
         self.destination = FakeDestination(answer, rule or BatchRule(10, 1 << 20, 0), concurrency)
+        self.destination.per_row = per_row
         self.settings = Delivery(
             **({"retry_first_seconds": 0.01, "retry_max_seconds": 0.02} | settings)
         )
+        self.instance = Destination(destination="fake", ordered=ordered)
+        self.overview = Overview(folder / "overview")
         if self.store.cursor("fake") is None:
             self.store.set_cursor("fake", 0)
         self.consumer = self.make()
 
     def make(self) -> Consumer:
-        def settler(tracker: Tracker, gate: Gate) -> Settler:
-            return Settler("fake", tracker, gate, self.store, self.letters, self.settings)
-
-        return Consumer(self.destination, None, self.feed, self.store, None, settler)  # type: ignore[arg-type]
+        return Consumer(
+            self.destination, self.instance, self.settings, self.feed, self.store,  # type: ignore[arg-type]
+            None, self.letters, self.overview.of("fake"),  # type: ignore[arg-type]
+        )  # fmt: skip
 
     async def __aenter__(self) -> Bench:
         self.feed.start()
@@ -136,18 +158,20 @@ class Bench:
         await self.consumer.stop(1)
         await self.feed.stop()
         await self.store.close()
+        await self.overview.close()
 
     async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(max(0.005, seconds / 20_000))
 
-    async def settled(self) -> None:
+    async def settled(self, seconds: float = 10) -> None:
         """Until nothing is left to do."""
         await self.until(lambda: (
             self.consumer.lag == 0 and not self.store.retry_count("fake")
+            and not self.store.held_count("fake")
             and not self.consumer.queued_rows
-        ))  # fmt: skip
+        ), seconds)  # fmt: skip
 
     def dead(self) -> list[tuple[str, str]]:
         return [

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from router.destinations.outcome import Outcome, Reply, Verdict
-from router.destinations.request import BatchRule
+from router.destinations.request import BatchRule, Row
+from router.store import Retry
 from tests.delivery.conftest import Bench, all_, ok
 
 
@@ -191,3 +195,101 @@ def test_every_event_ends_delivered_or_dead(
             assert bench.consumer.tracker.cursor == size
 
     asyncio.run(run())
+
+
+def waiting(count: int, **changes: object) -> list[Retry]:
+    event = orjson.dumps({"messageId": "m", "receivedAt": "", "type": "track", "event": "old"})
+    retry = Retry(0, "web", 0, 0, event, 1, 0, 1, int(time.time() * 1000), "503")
+    return [msgspec.structs.replace(retry, offset=i, **changes) for i in range(count)]
+
+
+async def test_first_attempts_go_ahead_of_a_mountain_of_retries(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ok, concurrency=1)
+    bench.destination.delay = 0.01
+    for retry in waiting(6000):
+        bench.store.add_retry("fake", 1, retry)
+    await bench.store.flush()
+    async with bench:
+        await bench.until(lambda: len(bench.destination.calls) > 3)
+        bench.log.put("new")
+        done = len(bench.destination.delivered)
+        await bench.until(lambda: "new" in bench.destination.delivered)
+        assert bench.destination.delivered.index("new") - done < 50
+        bench.destination.delay = 0
+        await bench.settled()
+        assert len(bench.destination.delivered) == 6001
+
+
+async def test_a_stream_of_first_attempts_does_not_starve_the_retries(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ok, rule=BatchRule(1, 1 << 20, 0), concurrency=1)
+    bench.destination.delay = 0.001
+    for retry in waiting(20):
+        bench.store.add_retry("fake", 1, retry)
+    bench.log.put(*(f"e{i}" for i in range(2000)))
+    async with bench:
+        await bench.until(lambda: bench.destination.delivered.count("old") == 20)
+        assert len(bench.destination.delivered) < 400
+
+
+@pytest.mark.parametrize("policy", ["wait", "dead_letter"])
+async def test_a_full_retry_store_does_what_the_operator_chose(tmp_path: Path, policy: str) -> None:
+    down = True
+
+    def answer(names: list[str]) -> Reply:
+        return all_(Outcome.retry, names, "503: busy") if down else ok(names)
+
+    bench = Bench(tmp_path, answer, rule=BatchRule(1, 1 << 20, 0), retry_events=3,
+                  on_retries_full=policy, retry_first_seconds=0.2)  # fmt: skip
+    async with bench:
+        bench.log.put("a", "b", "c")
+        await bench.until(lambda: bench.store.retry_count("fake") == 3)
+        bench.log.put("d")
+        await asyncio.sleep(0.02)
+        if policy == "wait":
+            assert bench.consumer.lag == 1, "what there is no room for stays in the log"
+            assert bench.consumer.settler.retries_full
+        else:
+            await bench.until(lambda: bench.dead() != [])
+            assert bench.dead() == [("d", "no room in the retry store: 503: busy")]
+        down = False
+        await bench.until(lambda: len(bench.destination.delivered) + len(bench.dead()) == 4, 20)
+        assert bench.consumer.lag == 0
+
+
+async def test_waiting_without_trying_is_seen(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ok)
+    async with bench:
+        later = time.monotonic() + 500
+        assert bench.consumer.stalled(later) == 0, "there is nothing to do"
+        bench.consumer._task.cancel()  # type: ignore[union-attr]
+        bench.log.put("a")
+        assert bench.consumer.stalled(later) > 400
+        bench.consumer.gate.throttle(later, 60, "429")
+        assert bench.consumer.stalled(later) == 0, "the vendor asked for it"
+
+
+async def test_what_was_settled_behind_the_cursor_is_not_sent_again(tmp_path: Path) -> None:
+    release = asyncio.Event()
+
+    def answer(names: list[str]) -> Reply:
+        return ok(names) if names != ["a"] else all_(Outcome.retry, names, "503")
+
+    bench = Bench(tmp_path, answer, rule=BatchRule(1, 1 << 20, 0))
+    send = bench.destination.send
+
+    async def slow(rows: list[Row]) -> Reply:
+        if rows[0].event.data["event"] == "a":
+            await release.wait()
+        return await send(rows)
+
+    bench.destination.send = slow  # type: ignore[method-assign]
+    bench.log.put("a", "b", "unwanted", "c")
+    async with bench:
+        await bench.until(lambda: sorted(bench.destination.delivered) == ["b", "c"])
+        assert bench.consumer.tracker.cursor == 0
+    again = Bench(tmp_path, ok)
+    again.log.put("a", "b", "unwanted", "c", "d")
+    assert again.consumer.tracker.unsettled_before == 1
+    async with again:
+        await again.settled()
+        assert sorted(again.destination.delivered) == ["a", "d"]

@@ -24,7 +24,7 @@ def test_five_failures_open_the_breaker_and_one_success_closes_it() -> None:
     assert 0 < gate.wait(100, 0) <= 1
     assert gate.wait(102, 0) == 0, "a probe"
     assert gate.wait(102, 1) == float("inf"), "one at a time"
-    gate.succeed()
+    gate.succeed(103)
     assert gate.wait(102, 7) == 0
 
 
@@ -61,3 +61,25 @@ def test_a_rate_spreads_requests() -> None:
 @given(st.integers(0, 1000), st.floats(0.01, 60), st.floats(1, 3600))
 def test_a_delay_stays_within_its_bounds(attempts: int, first: float, most: float) -> None:
     assert first / 4 <= retry_delay(attempts, first, most) <= most + first / 4
+
+
+def test_an_answer_to_an_earlier_request_does_not_end_a_pause() -> None:
+    gate = Gate(8, None)
+    gate.throttle(100, 30, "429")
+    gate.succeed(101)
+    assert gate.wait(101, 0) == 29, "the vendor asked for 30 seconds"
+    gate.succeed(131)
+    assert gate.open
+
+
+def test_throttling_halves_what_may_fly_and_successes_bring_it_back() -> None:
+    gate = Gate(16, None)
+    gate.throttle(100, 1, "429")
+    gate.throttle(101, 1, "429")
+    gate.succeed(103)
+    assert gate.wait(103, 4) == float("inf")
+    assert gate.wait(103, 3) == 0
+    for _ in range(200):
+        gate.succeed(104)
+    assert gate.wait(104, 15) == 0
+    assert gate.wait(104, 16) == float("inf"), "never above the destination's own"

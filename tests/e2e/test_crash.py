@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.faults import FaultSink
 from tests.e2e.harness import KEY, Router, Sink
 
 KILLS = 20
@@ -75,3 +76,48 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, sink: Sink) 
         assert time.monotonic() < deadline, (len(missing), len(acknowledged), router.log()[-2000:])
         time.sleep(0.2)
     assert router.stop() == 0
+
+
+DELIVERY_KILLS = 50
+COMMIT_SECONDS = 1.0
+"""Cursors are committed every 50 ms; a loaded machine may need longer for one."""
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(300)
+def test_kill_9_in_delivery_sends_again_only_what_was_on_its_way(tmp_path: Path) -> None:
+    """50 kills while a backlog is delivered: nothing lost, and what arrives twice had arrived just
+    before a kill."""
+    random.seed(5)
+    sink = FaultSink()
+    flaky = random.Random(13)
+    sink.fate = lambda _: flaky.choice(("ok",) * 60 + ("503", "reset"))
+    sink.delay = 0.01
+    router = Router(tmp_path, "[delivery]\nretry_first_seconds = 0.05\nretry_max_seconds = 0.5\n")
+    router.webhook("sink", sink.url, "concurrency = 4\n[batch]\nevents = 25", "batch = true")
+    router.start()
+    sender = Sender(router, "d")
+    sender.start()
+    kills: list[float] = []
+    for _ in range(DELIVERY_KILLS):
+        time.sleep(random.uniform(0.1, 0.5))
+        kills.append(time.time())
+        router.kill()
+        router.start()
+    sender.stopping = True
+    sender.join(10)
+    sink.fate = lambda _: "ok"
+    acknowledged = set(sender.acknowledged)
+    assert len(acknowledged) > 1000, "the load was too light to prove anything"
+    deadline = time.monotonic() + 60
+    while missing := acknowledged - set(sink.accepted):
+        assert time.monotonic() < deadline, (len(missing), len(acknowledged), router.log()[-2000:])
+        time.sleep(0.2)
+    twice = [id_ for id_, count in sink.accepted.items() if count > 1]
+    for id_ in twice:
+        assert any(-0.1 < kill - sink.first[id_] < COMMIT_SECONDS for kill in kills), id_
+    print(f"{len(twice)} of {len(acknowledged)} events arrived twice over {len(kills)} kills")
+    assert twice, "no kill met a request on its way: the test proves nothing"
+    assert "sent again" in router.log(), "what is sent again is told"
+    assert router.stop() == 0
+    sink.close()

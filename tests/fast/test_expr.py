@@ -37,8 +37,10 @@ VALUES = st.recursive(
 )
 EVENTS = st.dictionaries(NAMES, VALUES, max_size=4)
 
-LEAVES = st.sampled_from(["a", "b", "a.b", "a[0]", "b.1.a", "$", "$.c", "settings.s", "item", "item.a",
+LEAVES = st.sampled_from(["a", "b", "a.b", "a[0]", "b.1.a", "$", "$.c", "settings.s",
                           '"a"', "'ab'", "1", "2.5", "true", "false", "null", "[]", "{}"])  # fmt: skip
+ITEMS = st.sampled_from(["item", "item.a", "item.1", "[item]", "`${item}`", "map(item, item)",
+                         "filter($, item)"])  # fmt: skip
 UNARY = st.sampled_from([name for name, each in TABLE.items() if each.least <= 1])
 BINARY = st.sampled_from(
     [name for name, each in TABLE.items() if each.least <= 2 and (each.most or 9) >= 2]
@@ -58,8 +60,8 @@ TEXTS = st.recursive(
         st.builds("[{}, {}]".format, inner, inner),
         st.builds("{{x: {}, 'y z': {}}}".format, inner, inner),
         st.builds("if({}, {}, {})".format, inner, inner, inner),
-        st.builds("map({}, {})".format, inner, inner),
-        st.builds("filter({}, {})".format, inner, inner),
+        st.builds("map({}, {})".format, inner, inner | ITEMS),
+        st.builds("filter({}, {} = ({}))".format, inner, ITEMS, inner),
         st.builds("coalesce({}, {})".format, inner, inner),
         st.builds("{}({})".format, UNARY, inner),
         st.builds("{}({}, {})".format, BINARY, inner, inner),
@@ -152,6 +154,12 @@ def fits_json(value: Any) -> bool:
         ("1..2", 2, ""),
         ("a = ²", 5, ""),
         ('matches(a, "(")', 1, ""),
+        ('{a: 1, b: 2, "a": 3}', 14, ""),
+        ('{a: 1, "\ud800": 2}', 8, ""),
+        ("item.a", 1, "a member of the event so called is `$.item`"),
+        ("map(item, 1)", 5, "a member of the event so called is `$.item`"),
+        ("map(a, item) = `${item}`", 19, "a member of the event so called is `$.item`"),
+        ('date_format(a, "%d", "Europe/Berlyn")', 1, ""),
     ],
 )
 def test_errors_point_at_their_column(text: str, column: int, hint: str) -> None:
@@ -319,6 +327,19 @@ def test_countries(text: str, code: str | None) -> None:
         ('date_diff("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "hours")', -24),
         ('date_parse("2026-01-02 +0200", "%Y-%m-%d %z")', "2026-01-01T22:00:00.000Z"),
         ('date_parse("02.13.2026", "%d.%m.%Y")', None),
+        ('date_parse("2026-07-01", "%Y-%m-%d", "Europe/Berlin")', "2026-06-30T22:00:00.000Z"),
+        ('date_parse("2026-07-01 +0000", "%Y-%m-%d %z", "Europe/Berlin")',
+         "2026-07-01T00:00:00.000Z"),
+        ('date_format("2026-03-29T01:00:00Z", "%H:%M %z %Z", "Europe/Berlin")', "03:00 +0200 CEST"),
+        ('date_format("2026-03-29T00:59:59Z", "%H:%M %z %Z", trim(" Mars/Base "))', None),
+        ('date_format(0, "%Z", trim(" Asia/Tokyo "))', "JST"),
+        ('date_format(0, "%Z", trim("../../etc/passwd"))', None),
+        ('date_format("0001-01-01T00:00:00Z", "%Y", "America/New_York")', None),
+        # Midnight is struck twice in Havana as summer ends, and not at all in Beirut as it begins.
+        ('start_of("2026-11-01T12:00:00Z", "day", "America/Havana")', "2026-11-01T04:00:00.000Z"),
+        ('start_of("2026-03-29T12:00:00Z", "day", "Asia/Beirut")', "2026-03-28T22:00:00.000Z"),
+        ('start_of("2026-10-25T01:30:00Z", "hour", "Europe/Berlin")', "2026-10-25T01:00:00.000Z"),
+        ('start_of("2026-01-05T02:00:00Z", "week", "America/New_York")', "2025-12-29T05:00:00.000Z"),
         ('date_parse("x", "%Y %Y")', None),
         ('date_format("2026-01-02T00:04:05.678Z", "%I %p %j %A %L %q 100%%")',
          "12 AM 002 Friday 678 %q 100%"),
@@ -354,6 +375,13 @@ def test_the_start_of_a_unit_is_within_one_before(seconds: int, unit: str) -> No
         ('number("1_000")', None),
         ('number("1e3")', 1000),
         ('number("nan")', None),
+        ('number("١٢")', None),
+        ('number("\u00a012 ")', 12),
+        ("-5 % 3", -2),
+        ("5 % -3", 2),
+        ("-5.0 % 3", -2.0),
+        ("-6 % 3", 0),
+        ("9007199254740993 % -2", 1),
         ('int("-3.9")', -3),
         ("sum([])", 0),
         ('bool("maybe")', None),
@@ -370,6 +398,44 @@ def test_the_start_of_a_unit_is_within_one_before(seconds: int, unit: str) -> No
 )
 def test_functions(text: str, gives: Any) -> None:
     assert compile(text).eval({}) == gives
+
+
+@pytest.mark.parametrize("key", ["0", "00000000001", "12345678901", "1234567890", "١"])
+def test_a_step_is_an_items_number_up_to_nine_digits(key: str) -> None:
+    event = {"a": ["x"], "b": {key: "y"}}
+    document = Document(orjson.dumps(event))
+    for text, gives in ((f'a["{key}"]', "x" if key == "0" else None), (f'b["{key}"]', "y")):
+        assert compile(text).eval(event) == gives
+        assert compile(text).eval_doc(document) == gives
+    if key.isascii():
+        number = compile(f"a[{key}]")
+        assert number.eval(event) == number.eval_doc(document) == ("x" if key == "0" else None)
+
+
+def test_members_taken_apart_stay_in_order() -> None:
+    value = {"a": 1, "b": {"c": 2, "d": {"e": 3}, "f": 4}, "g": 5}
+    found = compile("flatten(v)").eval({"v": value})
+    assert list(found.items()) == [("a", 1), ("b.c", 2), ("b.d.e", 3), ("b.f", 4), ("g", 5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        ("property.total > 1", ["property: properties"]),
+        ("contexts.page.url ?? user_id", ["contexts: context", "user_id: userId"]),
+        ("$.propertys.x", ["propertys: properties"]),
+        ("setting.key", ["setting: settings"]),
+        ("properties.property + total + settings.user_id + map(a, item.contexts)", []),
+    ],
+)
+def test_a_misspelt_member_has_a_hint(text: str, hints: list[str]) -> None:
+    wanted = [each.split(": ") for each in hints]
+    assert compile(text).hints == [
+        f"`{name}` is no member of an event: did you mean `{near}`?" for name, near in wanted
+    ]
+    assert compile_fields({"x": {"y": text}}).hints == [
+        f"x.y: {hint}" for hint in compile(text).hints
+    ]
 
 
 def test_special_functions_are_no_plain_ones() -> None:

@@ -113,3 +113,17 @@ def test_an_events_own_values_are_written_byte_for_byte() -> None:
         b'{"all":{"total":1.50,"big":123456789012345678901234567890,"text":"\\u00e9"},"t":1.50,'
         b'"b":123456789012345678901234567890}'
     )
+
+
+@pytest.mark.parametrize("count", [3, 40])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_of_members_with_one_name_the_last_is_copied_in_its_place(
+    count: int, escaped: bool
+) -> None:
+    first = '"\\u0061":1' if escaped else '"a":1'
+    others = [f'"m{number}":{number}' for number in range(count)]
+    body = ",".join([first, '"é":0', *others, '"a":2', '"b":3'])
+    document = Document(('{"properties":{' + body + "}}").encode())
+    expr = compile_fields({"b": "1", "é": '"own"', "...": "properties"})
+    wanted = '{"b":1,"é":"own",' + ",".join([*others, '"a":2']) + "}"
+    assert expr.write_doc(document).decode() == wanted

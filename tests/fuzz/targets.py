@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import httptools
 import orjson
@@ -17,6 +18,7 @@ import orjson
 from router._fast import expr, schema
 from router._fast.document import Document
 from router._fast.envelope import Envelope, InvalidBody
+from router._fast.functions import text_of
 from router._fast.http import scan_request
 from router._fast.patterns import Pattern
 from router._fast.seen import Seen
@@ -117,7 +119,8 @@ def _halves(data: bytes) -> tuple[str, bytes]:
 
 
 def expression(data: bytes) -> None:
-    """An expression, a line break, an event: the index and the decoded form give the same."""
+    """An expression, a line break, an event: the index and the decoded form give the same, and so do
+    a form and the JSON of the same row."""
     text, event = _halves(data)
     try:
         compiled = expr.compile(text)
@@ -132,6 +135,11 @@ def expression(data: bytes) -> None:
     decoded = orjson.loads(event)
     assert repr(compiled.eval(decoded, **now)) == repr(compiled.eval_doc(indexed, **now))
     assert compiled.test(decoded, **now) is compiled.test_doc(indexed, **now)
+    members = orjson.loads(compiled.write_doc(indexed, **now))
+    texts = {name: text_of(each) for name, each in members.items()} if type(members) is dict else {}
+    form = urlencode({name: text for name, text in texts.items() if text is not None}).encode()
+    written = compiled.write_form_doc(indexed, **now)
+    assert sorted(written.split(b"&")) == sorted(form.split(b"&"))
 
 
 def json_schema(data: bytes) -> None:

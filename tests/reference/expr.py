@@ -6,6 +6,8 @@ Functions are taken from the table: what is compared is everything around them.
 from __future__ import annotations
 
 import math
+import re
+from fractions import Fraction
 from typing import Any
 
 from router._fast.functions import TABLE, text_of
@@ -59,6 +61,14 @@ def called(name: str, arguments: list[Any], roots: dict[str, Any]) -> Any:
         return first_value(arguments, roots)
     if name in ("map", "filter"):
         items = evaluate(arguments[0], roots)
+        if isinstance(items, dict):
+            pairs = [
+                (key, item, evaluate(arguments[1], {**roots, "item": item}))
+                for key, item in items.items()
+            ]
+            if name == "map":
+                return {key: result for key, _, result in pairs if result is not None}
+            return {key: item for key, item, result in pairs if result is True}
         if not isinstance(items, list):
             return None
         results = [(item, evaluate(arguments[1], {**roots, "item": item})) for item in items]
@@ -90,8 +100,8 @@ def first_value(parts: list[Any], roots: dict[str, Any]) -> Any:
 def member(value: Any, key: str | int) -> Any:
     if isinstance(value, dict):
         return value.get(str(key))
-    if isinstance(value, list) and str(key).isdecimal() and int(key) < len(value):
-        return value[int(key)]
+    if isinstance(value, list) and re.fullmatch("[0-9]{1,9}", str(key)):
+        return value[int(key)] if int(key) < len(value) else None
     return None
 
 
@@ -129,7 +139,7 @@ def calculated(operator: str, a: Any, b: Any) -> Any:
     try:
         if operator == "%":
             whole = isinstance(a, int) and isinstance(b, int)
-            found: Any = a % b if whole else math.fmod(a, b)
+            found: Any = a - b * math.trunc(Fraction(a, b)) if whole else math.fmod(a, b)
         else:
             found = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b,
                      "/": lambda: a / b}[operator]()  # fmt: skip

@@ -1,0 +1,3 @@
+class MissingField(Exception):
+    field: str
+    def __init__(self, field: str) -> None: ...

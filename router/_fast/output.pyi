@@ -1,0 +1,3 @@
+from collections.abc import Mapping
+
+def form_of(members: Mapping[str, str | bytes], plus: bool = True) -> bytes: ...

@@ -1,0 +1,1 @@
+"""What a catalogue file cannot say in its own format: a function a file names as its `code`."""
