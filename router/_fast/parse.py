@@ -175,8 +175,9 @@ class _Parser:
 
     def group(self) -> Node:
         found, operator = [self.negation()], "and"
-        while self.next.kind == "word" and self.next.text in ("and", "or"):
-            operator = self.next.text
+        # Segment's own presets have them in upper case as well.
+        while self.next.kind == "word" and self.next.text.lower() in ("and", "or"):
+            operator = self.next.text.lower()
             self.at += 1
             found.append(self.negation())
         return found[0] if len(found) == 1 else (operator, found)

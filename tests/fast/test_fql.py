@@ -150,3 +150,9 @@ def test_a_literal_glob_fits_what_one_from_the_event_does(glob: str, text: str) 
     wanted = glob_matches(glob, text)
     assert literal.test({"text": text}) is wanted
     assert compile("match(text, glob)").test({"text": text, "glob": glob}) is wanted
+
+
+def test_subscribe_takes_operators_in_upper_case() -> None:
+    expression = compile('type = "track" AND event = "Product Added"', dialect="actions")
+    assert expression.test({"type": "track", "event": "Product Added"})
+    assert not expression.test({"type": "track", "event": "Product Removed"})
