@@ -34,7 +34,7 @@ from router.workspace.models import Batch, Destination, Settings, Workspace
 _ROUNDS = 5
 _CONCURRENCY = 4
 _SINGLE_CONCURRENCY = 16
-_EVENTS = 100_000
+_EVENTS = 200_000
 _SINGLES = 8_000
 _PACE = 1_000
 _PACED_SECONDS = 4
@@ -153,16 +153,17 @@ def measure(
         bench = Bench(folder)
         await fill(bench.log, 0, count)
         for _ in range(_ROUNDS):
-            events = [stored(number) for number in range(count)]
-            bodies = (
-                [b'{"batch":[' + b",".join(events[at : at + batch]) + b"]}"
-                 for at in range(0, count, batch)]
-                if batch > 1 else events
-            )  # fmt: skip
+            bodies = [
+                stored(at)
+                if batch == 1
+                else b'{"batch":[%b]}'
+                % b",".join([stored(number) for number in range(at, at + batch)])
+                for at in range(0, count, batch)
+            ]
             started = time.perf_counter()
             await post_all(url, bodies, concurrency)
             baseline.append(time.perf_counter() - started)
-            del events, bodies
+            del bodies
             async with bench.fleet({"sink": webhook(url, batch, concurrency=concurrency)}) as fleet:
                 started, busy = time.perf_counter(), time.process_time()
                 await until_done(fleet, ["sink"], bench.log.end)
