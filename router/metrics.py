@@ -131,6 +131,13 @@ RETRIED = _counter(
     "destination_retried", "Events given to the retry store, by reason.", "destination", "reason"
 )
 DEAD = _counter("destination_dead", "Events dead-lettered, by reason.", "destination", "reason")
+NOT_APPLICABLE = _counter(
+    "destination_not_applicable",
+    "Events that an action passed over because they lack a field it needs.",
+    "destination",
+    "action",
+    "field",
+)
 DEAD_DROPPED = _counter(
     "destination_dead_dropped", "Old dead letters that made room for new ones.", "destination"
 )

@@ -25,7 +25,7 @@ from router.destinations import Compiled
 from router.destinations.outcome import Outcome, Reply, Verdict
 from router.destinations.request import Request, Row
 from router.log.feed import Feed
-from router.metrics import REQUEST_SECONDS, RESENT, SENT_REQUESTS
+from router.metrics import NOT_APPLICABLE, REQUEST_SECONDS, RESENT, SENT_REQUESTS
 from router.store import Store
 from router.workspace.models import Delivery, Destination
 
@@ -119,6 +119,13 @@ class Consumer:
             return idle
         due_ms = self._store.next_due(self.id, self.settler.out)
         return idle if due_ms is not None and due_ms < (time.time() - idle) * 1000 else 0.0
+
+    def count_passed_over(self) -> None:
+        """Tell the metrics what actions passed over since the last time."""
+        passed = self.compiled.not_applicable
+        for (action, field), count in passed.items():
+            NOT_APPLICABLE.labels(self.id, action, field).inc(count)
+        passed.clear()
 
     def look_for_retries(self) -> None:
         """Retries came from elsewhere (a replay): look at once."""

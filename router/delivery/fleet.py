@@ -184,6 +184,8 @@ class Fleet:
             consumer = self.consumers.get(id_)
             QUEUED_ROWS.labels(id_).set(consumer.queued_rows if consumer else 0)
             PAUSED.labels(id_).set(0 if consumer and consumer.gate.open else 1)
+            if consumer:
+                consumer.count_passed_over()
             RETRIES_FULL.labels(id_).set(bool(consumer and consumer.settler.retries_full))
 
     def _find_stalled(self) -> None:

@@ -137,6 +137,9 @@ class Intake:
         if isinstance(rows, str):
             self._skip(event, rows)
             return
+        if not rows:
+            self._skip(event, "no_action")
+            return
         self._tracker.take(event.offset, len(rows))
         self._settler.outstanding += len(rows)
         for part, row in enumerate(rows):

@@ -17,7 +17,8 @@ from router._fast.functions import text_of
 from router._fast.parse import Node
 from router._fast.rows import joined
 from router.destinations.encode import form_bytes, json_bytes, json_list, with_query
-from router.destinations.trees import folded, parse_at, reads_event, with_fields
+from router.destinations.trees import folded, parse_at, reads_event, rows_in, with_fields
+from router.errors import ConfigError
 
 Settings = Mapping[str, Any]
 
@@ -46,7 +47,13 @@ class Slots:
         self._trees: list[Node] = []
 
     def part(self, text: str, where: str) -> Part:
-        tree = with_fields(parse_at(text, where), self._fields, where)
+        parsed = parse_at(text, where)
+        if (name := rows_in(parsed)) is not None:
+            raise ConfigError(
+                f"`{where}`: `{name}` stands for JSON that is made already, not for a value",
+                hint=f'write the member as "{name}" alone, or a table around it',
+            )
+        tree = with_fields(parsed, self._fields, where)
         return self.part_of(folded(tree, self._settings))
 
     def part_of(self, tree: Node) -> Part:

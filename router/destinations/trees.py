@@ -151,6 +151,17 @@ def reads_event(tree: Node) -> bool:
     return False
 
 
+def rows_in(tree: Node) -> str | None:
+    """`rows` or `row`, where the tree reads such a member of the event."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if node[0] == "path" and node[1] == "$" and node[2] and node[2][0] in ("row", "rows"):
+            return str(node[2][0])
+        waiting += children(node)
+    return None
+
+
 def types_of(tree: Node) -> frozenset[str] | None:
     """The types of events of which a condition can be true; None where it does not tell."""
     kind = tree[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class FakeDestination:
         self.ordered, self.per_row = False, True
         self.sink = self
         self.answer = answer
+        self.not_applicable: Counter[tuple[str, str]] = Counter()
         self.delay = 0.0
         self.calls: list[list[str]] = []
         self.delivered: list[str] = []

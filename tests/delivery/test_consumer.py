@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from router.destinations.outcome import Outcome, Reply, Verdict
 from router.destinations.request import BatchRule, Row
+from router.metrics import FILTERED
 from router.store import Retry
 from tests.delivery.conftest import Bench, all_, ok
 
@@ -293,3 +294,15 @@ async def test_what_was_settled_behind_the_cursor_is_not_sent_again(tmp_path: Pa
     async with again:
         await again.settled()
         assert sorted(again.destination.delivered) == ["a", "d"]
+
+
+async def test_an_event_that_no_action_takes_is_counted(tmp_path: Path) -> None:
+    counter = FILTERED.labels("fake", "no_action")
+    before = counter._value.get()
+    bench = Bench(tmp_path, ok)
+    bench.destination.map = lambda event: []  # type: ignore[method-assign]
+    async with bench:
+        bench.log.put("a", "b")
+        await bench.settled()
+        assert counter._value.get() - before == 2
+        assert bench.destination.calls == []

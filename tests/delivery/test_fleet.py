@@ -18,7 +18,7 @@ from router.destinations import catalog, compile_destination
 from router.event import pack_block
 from router.log import EventLog
 from router.log.feed import Feed
-from router.metrics import SACRIFICED, STALLED
+from router.metrics import NOT_APPLICABLE, SACRIFICED, STALLED
 from router.store import Store
 from router.workspace.models import Delivery, Destination, Settings, Workspace
 
@@ -145,3 +145,15 @@ async def test_each_destination_gets_its_share_of_the_memory(tmp_path: Path) -> 
         assert {each.intake.queue_bytes for each in one.fleet.consumers.values()} == {MIB}
         await one.apply(a=hook())
         assert one.fleet.consumers["a"].intake.queue_bytes == 4 * MIB
+
+
+async def test_what_actions_pass_over_is_counted(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        await one.apply(hook=hook())
+        consumer = one.fleet.consumers["hook"]
+        counter = NOT_APPLICABLE.labels("hook", "single", "email")
+        before = counter._value.get()
+        consumer.compiled.not_applicable["single", "email"] += 3
+        one.fleet.measure()
+        one.fleet.measure()
+        assert counter._value.get() - before == 3
