@@ -20,7 +20,6 @@ from router.destinations.encode import (
     json_list,
     lines_of,
     multipart_bytes,
-    with_query,
 )  # fmt: skip
 from router.destinations.fields import Fields
 from router.destinations.http import Client
@@ -82,7 +81,7 @@ class CompiledAction:
         """The types of events that can trigger it; None: any."""
         self.always = condition[1] is True if condition[0] == "literal" else None
         """What the trigger gives for every event, where the settings alone decide."""
-        self._form_rows = action.format == "form" and not action.body
+        self._form_rows = action.format == "query" or (action.format == "form" and not action.body)
         if action.each:
             self._each = compile_tree(self._tree(action.each, f"{where}.each"))
         self.steps: list[CompiledStep] = []
@@ -185,6 +184,8 @@ class CompiledAction:
             for item in (items if isinstance(items, list) else [])
             if item is not None
         ]
+        if self._form_rows:
+            bodies = [form_bytes(orjson.loads(body)) for body in bodies]
         return [Row(event, self.number, key, body) for body in bodies]
 
     def rows(self, events: list[Event]) -> list[Row] | None:
@@ -215,8 +216,9 @@ class CompiledAction:
     def url(self, rows: list[Row], query: Mapping[str, Any], now_ms: int) -> str:
         url = self._address.url(found_in(rows[0].key), query, now_ms)
         if self.action.format == "query":
-            members = orjson.loads(rows[0].body)
-            url = with_query(url, members if isinstance(members, dict) else {})
+            # A plus that is meant is %2B there, so each that stands is a space.
+            members = rows[0].body.replace(b"+", b"%20").decode()
+            url = f"{url}{'&' if '?' in url else '?'}{members}" if members else url
         return url
 
     def headers(self, rows: list[Row], now_ms: int) -> dict[str, str]:

@@ -51,3 +51,26 @@ def test_requests_of_one_kind_do_not_share_their_headers() -> None:
     second.headers["X-Own"] = "1"
     assert first.headers == third.headers
     assert "X-Own" not in third.headers
+
+
+@pytest.mark.parametrize("form", ["form", "query"])
+def test_rows_of_a_list_are_forms_and_queries_as_well(form: str) -> None:
+    text = f"""
+[actions.each]
+when = "true"
+format = "{form}"
+each = "properties.items"
+[actions.each.row]
+id = "item.id"
+"""
+    one = compiled(text)
+    requests = [
+        one.request([row], 1)
+        for row in one.rows(event(properties={"items": [{"id": "a b+c"}, {"id": "d&e"}]}))
+    ]
+    if form == "form":
+        assert [request.body for request in requests] == [b"id=a+b%2Bc", b"id=d%26e"]
+    else:
+        assert [request.url for request in requests] == [
+            "https://acme.example/?id=a%20b%2Bc", "https://acme.example/?id=d%26e",
+        ]  # fmt: skip
