@@ -124,12 +124,12 @@ def first_unsettled(bytearray left not None, Py_ssize_t index):
 
 def joined(list bodies not None, bytes before not None, bytes between not None,
            bytes after not None):
-    """`before`, the bodies with `between` between them, and `after`, copied once."""
+    """`before`, the bodies (or the rows') with `between` between them, and `after`, copied once."""
     cdef Py_ssize_t i, count = PyList_GET_SIZE(bodies)
     cdef Py_ssize_t gap = PyBytes_GET_SIZE(between)
     cdef Py_ssize_t total = PyBytes_GET_SIZE(before) + PyBytes_GET_SIZE(after)
     for i in range(count):
-        total += PyBytes_GET_SIZE(<bytes?>bodies[i])
+        total += PyBytes_GET_SIZE(_body_of(bodies[i]))
     total += gap * (count - 1) if count else 0
     whole = PyBytes_FromStringAndSize(NULL, total)
     cdef char *to = PyBytes_AS_STRING(whole)
@@ -137,9 +137,15 @@ def joined(list bodies not None, bytes before not None, bytes between not None,
     for i in range(count):
         if i:
             to = _put(to, between)
-        to = _put(to, <bytes>PyList_GET_ITEM(bodies, i))
+        to = _put(to, _body_of(<object>PyList_GET_ITEM(bodies, i)))
     _put(to, after)
     return whole
+
+
+cdef inline bytes _body_of(object body):
+    if type(body) is Row:
+        return (<Row>body).body
+    return <bytes?>body
 
 
 cdef inline char *_put(char *to, bytes part):

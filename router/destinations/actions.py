@@ -12,7 +12,7 @@ import orjson
 from router._fast.expr import Expr, MissingField, compile_fields, compile_tree
 from router._fast.functions import text_of
 from router._fast.parse import Node
-from router._fast.rows import plain_rows
+from router._fast.rows import joined, plain_rows
 from router.destinations.encode import (
     CONTENT_TYPES,
     form_bytes,
@@ -230,8 +230,11 @@ class CompiledAction:
     def body(self, rows: list[Row], more: dict[str, Any], now_ms: int) -> tuple[bytes, str]:
         """The rows as the vendor wants them, with what stands around them, and the Content-Type;
         `more` are members to add to a body that is an object."""
-        form, bodies = self.action.format, [row.body for row in rows]
+        form = self.action.format
         kind = CONTENT_TYPES.get(form, "")
+        if form == "json" and self._around is not None and self._around.start and not more:
+            return joined(rows, self._around.start, b",", b"]}"), kind
+        bodies = [row.body for row in rows]
         if form in ("none", "query"):
             return b"", ""
         if form == "ndjson":

@@ -257,7 +257,10 @@ class Compiled:
     def judge(self, rows: list[Row], status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         """What an answer means for each row; its reasons hold no secret."""
         reply = self._judge.judge(rows, status, headers, body)
-        for verdict in reply.verdicts:
+        verdicts = reply.verdicts
+        if not verdicts[0].reason and verdicts.count(verdicts[0]) == len(verdicts):
+            return reply
+        for verdict in verdicts:
             if verdict.reason:
                 verdict.reason = self.redact(verdict.reason)
         return reply

@@ -85,12 +85,14 @@ class Around:
                 self.members[name] = value == "row"
             else:
                 self.members[name] = slots.part(str(value), place)
+        self.start = b""
+        """What stands before the first row, where nothing but rows is in the body."""
+        if list(self.members.values()) == [False]:
+            self.start = b"{" + json_bytes(next(iter(self.members))) + b":["
 
     def json(self, rows: list[bytes], found: list[Any], now_ms: int) -> bytes:
-        if len(self.members) == 1:
-            [(name, member)] = self.members.items()
-            if member is False:
-                return joined(rows, b"{" + json_bytes(name) + b":[", b",", b"]}")
+        if self.start:
+            return joined(rows, self.start, b",", b"]}")
         parts = []
         for name, value in self._written(rows, found, now_ms):
             parts.append(json_bytes(name) + b":" + value)

@@ -24,7 +24,9 @@ def rows_of(bodies: list[bytes]) -> list[Row]:
 
 @given(BODIES, st.binary(max_size=5), st.binary(max_size=5), st.binary(max_size=5))
 def test_joined(bodies: list[bytes], before: bytes, between: bytes, after: bytes) -> None:
-    assert joined(bodies, before, between, after) == before + between.join(bodies) + after
+    expected = before + between.join(bodies) + after
+    assert joined(bodies, before, between, after) == expected
+    assert joined(rows_of(bodies), before, between, after) == expected
 
 
 @given(BODIES, st.integers(0, 25), st.integers(-5, 25), st.integers(-5, 400))
