@@ -82,7 +82,8 @@ class Consumer:
         self._unlisten: Callable[[], None] | None = None
 
     def _report_resumed(self) -> None:
-        """After a crash these may be sent a second time, and only these."""
+        """Tell how many events had been read and not settled: they are sent again. After a crash
+        so may be what was settled after the last commit of the cursor."""
         if count := self.tracker.unsettled_before:
             RESENT.labels(self.id).inc(count)
             _log.info(
@@ -115,7 +116,8 @@ class Consumer:
         idle = now - self.active
         if self.gate.closed_until > now or idle <= 0:
             return 0.0
-        if self._in_flight or self._batcher.rows or self.tracker.position < self._feed.log.end:
+        unread = self.tracker.position < self._feed.log.end and not self.settler.waits_for_room
+        if self._in_flight or self._batcher.rows or unread:
             return idle
         due_ms = self._store.next_due(self.id, self.settler.out)
         return idle if due_ms is not None and due_ms < (time.time() - idle) * 1000 else 0.0

@@ -106,7 +106,7 @@ class Intake:
         count = len(events)
         resuming = self._tracker.resuming
         if self._plain and not resuming and events[-1].offset - events[0].offset == count - 1:
-            rows = self._compiled.map_plain(events)
+            rows = self._map_plain(events)
             if rows is not None:
                 self._tracker.take_each(events[0].offset, count)
                 self._batcher.add_all(rows, now)
@@ -117,6 +117,13 @@ class Intake:
                 self._tracker.take(event.offset, 0)
             else:
                 self._map(event, now)
+
+    def _map_plain(self, events: list[Event]) -> list[Row] | None:
+        try:
+            return self._compiled.map_plain(events)
+        except Exception:
+            # One of them cannot be mapped: one by one it is found, and the others go on.
+            return None
 
     def _map(self, event: Event, now: float) -> None:
         if self._sources is not None and event.source not in self._sources:

@@ -230,7 +230,12 @@ class Wire:
         while host.count - len(host.idle) >= self._per_host:
             turn = asyncio.get_running_loop().create_future()
             host.waiting.append(turn)
-            await turn
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._next(host)
+                raise
         now = asyncio.get_running_loop().time()
         while host.idle:
             connection = host.idle.pop()

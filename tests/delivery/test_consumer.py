@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from router.destinations.outcome import Outcome, Reply, Verdict
 from router.destinations.request import BatchRule, Row
+from router.event import Event
 from router.metrics import FILTERED
 from router.store import Retry
 from tests.delivery.conftest import Bench, all_, ok
@@ -294,6 +295,34 @@ async def test_what_was_settled_behind_the_cursor_is_not_sent_again(tmp_path: Pa
     async with again:
         await again.settled()
         assert sorted(again.destination.delivered) == ["a", "d"]
+
+
+async def test_one_event_that_breaks_the_bulk_lane_does_not_stop_the_line(tmp_path: Path) -> None:
+    def broken(events: list[Event]) -> list[Row]:
+        raise ValueError("no event")
+
+    bench = Bench(tmp_path, ok)
+    bench.destination.map_plain = broken  # type: ignore[method-assign]
+    async with bench:
+        bench.log.put("a", "unmappable", "b")
+        await bench.settled()
+        assert sorted(bench.destination.delivered) == ["a", "b"]
+        assert len(bench.dead()) == 1
+
+
+async def test_waiting_for_room_among_the_retries_is_no_stall(tmp_path: Path) -> None:
+    def answer(names: list[str]) -> Reply:
+        return all_(Outcome.retry, names, "503: busy")
+
+    bench = Bench(tmp_path, answer, rule=BatchRule(1, 1 << 20, 0), retry_events=1,
+                  retry_first_seconds=600, retry_max_seconds=600)  # fmt: skip
+    async with bench:
+        bench.log.put("a")
+        await bench.until(lambda: bench.store.retry_count("fake") == 1)
+        bench.log.put("b")
+        await asyncio.sleep(0.02)
+        assert bench.consumer.lag == 1
+        assert bench.consumer.stalled(time.monotonic() + 100) == 0
 
 
 async def test_an_event_that_no_action_takes_is_counted(tmp_path: Path) -> None:
